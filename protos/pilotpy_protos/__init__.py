@@ -1,0 +1,1 @@
+"""Envoy's API and Istio's services as protobuf classes; generated, see `generate.py`."""
