@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from pilotpy_protos.version import XDS_PROTOS
 
 HERE = Path(__file__).parent
 
@@ -32,6 +33,8 @@ OWNED_BY_OTHERS = re.compile(r"google/(?!api/expr/)")
 # Envoy took its v2 API out in 1.18; what v3 files still import of it comes with them.
 RETIRED = re.compile(r"/(v2|v2alpha\d?|v1alpha\d)/|envoy/(api|type)/(v2|[a-z_]+\.proto|matcher/[a-z_]+\.proto)")
 IMPORT = re.compile(r"^from ([\w.]+) import (\S+)", re.MULTILINE)
+# What a generated module tells its classes about the module they are in.
+MODULE_NAME = re.compile(r"(?<=BuildTopDescriptorsAndMessages\(DESCRIPTOR, ')(?=[\w.]+')")
 
 
 def main() -> None:
@@ -39,6 +42,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE / "pilotpy_protos", help="the package directory")
     out: Path = parser.parse_args().out
+    if version("xds-protos") != XDS_PROTOS:
+        sys.exit(f"pilotpy_protos/version.py says xds-protos {XDS_PROTOS}, installed is {version('xds-protos')}")
 
     api = [file for file in api_files() if not RETIRED.search(file.name)]
     generated = [file for file in closure(files_matching(api, root_patterns())) if not OWNED_BY_OTHERS.match(file)]
@@ -51,16 +56,12 @@ def main() -> None:
         everything = Path(scratch, "everything.binpb")
         protoc(definitions, [*generated, *own], f"--python_out={modules}", f"--pyi_out={modules}")
         protoc(definitions, [*closure(api), *own], f"--descriptor_set_out={everything}", "--include_imports")
-        move_imports(modules)
+        move(modules)
         for top in modules.iterdir():
             shutil.rmtree(out / top.name, ignore_errors=True)
             shutil.move(top, out / top.name)
         shutil.move(everything, out / "api.binpb")
 
-    (out / "version.py").write_text(
-        f'"""Which release of xds-protos, hence which Envoy API, these types are. Generated."""\n\n'
-        f'XDS_PROTOS = "{version("xds-protos")}"\n'
-    )
     print(f"{len(generated) + len(own)} modules, {len(closure(api)) + len(own)} descriptors", file=sys.stderr)
 
 
@@ -124,8 +125,8 @@ def protoc(definitions: Path, files: Iterable[str], *outputs: str) -> None:
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *sources, *outputs, *files], check=True)  # noqa: S603 - our own arguments
 
 
-def move_imports(modules: Path) -> None:
-    """Make every import of a generated module one of `pilotpy_protos`, and every directory a package."""
+def move(modules: Path) -> None:
+    """Put every generated module, its imports and its classes under `pilotpy_protos`; make directories packages."""
     own = {path.relative_to(modules).with_suffix("").as_posix().replace("/", ".") for path in modules.rglob("*.py")}
 
     def moved(line: re.Match[str]) -> str:
@@ -134,7 +135,7 @@ def move_imports(modules: Path) -> None:
         return f"from pilotpy_protos.{package} import {name}" if is_own else line[0]
 
     for path in [*modules.rglob("*.py"), *modules.rglob("*.pyi")]:
-        path.write_text(IMPORT.sub(moved, path.read_text()))
+        path.write_text(MODULE_NAME.sub("pilotpy_protos.", IMPORT.sub(moved, path.read_text())))
     for directory in modules.rglob("*/"):
         (directory / "__init__.py").touch()
 
