@@ -1,0 +1,1 @@
+"""What runs beside an Envoy: its bootstrap and the capture of traffic."""

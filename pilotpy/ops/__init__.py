@@ -1,0 +1,1 @@
+"""Settings, clock, metrics, logs: the one shared drawer, kept small."""

@@ -1,0 +1,1 @@
+"""Where objects come from: folders of YAML, a cluster, recordings. Each hands on Changes."""

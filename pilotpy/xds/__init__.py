@@ -1,0 +1,1 @@
+"""Discovery: sessions as pure state machines, and the servers around them."""
