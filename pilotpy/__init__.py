@@ -1,0 +1,1 @@
+"""pilotpy: the control plane of an Envoy service mesh."""

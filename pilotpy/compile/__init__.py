@@ -1,0 +1,1 @@
+"""Queries: Envoy resources, encoded. Clusters, endpoints, listeners, routes, names."""

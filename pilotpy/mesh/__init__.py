@@ -1,0 +1,1 @@
+"""Queries: what the users' resources mean. Services, endpoints, visibility, policies, views."""

@@ -1,0 +1,114 @@
+"""What a proxy is given to see: facets, each keyed by what was selected for it.
+
+``view(proxy)`` is the only query that reads a proxy's facts. Two proxies with equal facets share
+every answer. All of these are keys of queries: small, hashable, compared by value.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pilotpy.mesh.service import Locality, ServiceKey
+from pilotpy.model.resource import Ref
+
+
+class Features(NamedTuple):
+    """What the Envoy at the other end can do and how it was started."""
+
+    istio: bool = True  # has Istio's own filters
+    minor: int = 65535  # Istio 1.<minor>; 65535: unknown, newest
+    ipv4: bool = True
+    ipv6: bool = False
+    dns_capture: bool = False  # uses auto-allocated addresses
+
+
+class Selected(NamedTuple):
+    """A service that a client may use, with the policies chosen for this client."""
+
+    service: ServiceKey
+    rules: tuple[Ref, ...]  # DestinationRules in force, oldest first; may be empty
+    routes: tuple[Ref, ...]  # VirtualServices in force, most important first; may be empty
+    ports: tuple[int, ...] = ()  # only these ports; empty: all
+
+
+class Whole(NamedTuple):
+    """Every public service of a namespace with its base policies, but for some. Shared by clients."""
+
+    namespace: str
+    without: tuple[ServiceKey, ...] = ()  # sorted; these are elsewhere in the scope, or hidden
+
+
+class Chosen(NamedTuple):
+    """Services of a namespace picked one by one."""
+
+    namespace: str
+    services: tuple[Selected, ...]  # sorted by service
+
+
+Part = Whole | Chosen
+
+
+class Fallback(NamedTuple):
+    """Where traffic to unknown destinations goes."""
+
+    allow_any: bool = True
+    egress_proxy: str = ""  # cluster name of the egress proxy, or ""
+
+
+class Scope(NamedTuple):
+    """The outbound facet: all that a client may reach, as shared parts and small overrides."""
+
+    namespace: str  # the client's own: decides short names
+    parts: tuple[Part, ...]  # sorted by namespace; no host occurs twice in them
+    loose: tuple[Ref, ...] = ()  # VirtualServices (whole or partly) for hosts of no known service
+    fallback: Fallback = Fallback()
+    held: tuple[tuple[Ref, int, int], ...] = ()  # (VirtualService, rule, match): source conditions that hold
+
+
+class Place(NamedTuple):
+    """The endpoint facet: where the client runs."""
+
+    locality: Locality = Locality()
+    network: str = ""
+    cluster: str = "Kubernetes"
+    node: str = ""
+    labels: tuple[tuple[str, str], ...] = ()  # only those that a failoverPriority names
+
+
+class Target(NamedTuple):
+    """One inbound port: the service port that a workload's own port serves."""
+
+    service: ServiceKey
+    port: int  # the service's number
+    target: int  # the workload's number
+
+
+class Inbound(NamedTuple):
+    """The inbound facet: the ports of the workload behind the proxy."""
+
+    namespace: str
+    targets: tuple[Target, ...]  # one per workload port: the oldest service's; sorted by target
+    sidecar: Ref | None = None  # the Sidecar whose ingress applies
+    address: str = ""  # own IP, only where listeners bind to it
+
+
+class Listening(NamedTuple):
+    """How the proxy's listeners are reached."""
+
+    mode: str = "REDIRECT"  # REDIRECT, TPROXY, NONE
+    http_proxy_port: int = 0
+    idle_timeout: str = ""  # Go duration from metadata, or ""
+    http10: bool = False
+    exact_balance: tuple[bool, bool] = (False, False)  # inbound, outbound
+    reserved: tuple[int, ...] = (15001, 15006, 15021, 15090)  # ports no listener may take
+    unprivileged: bool = False
+
+
+class View(NamedTuple):
+    """All facets of one proxy."""
+
+    scope: Scope
+    inbound: Inbound
+    place: Place
+    features: Features
+    listening: Listening

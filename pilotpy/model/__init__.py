@@ -1,0 +1,1 @@
+"""The users' resources as types, one module per kind. Nothing is computed here."""
