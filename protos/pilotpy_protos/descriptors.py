@@ -45,8 +45,7 @@ def message_class(full_name: str) -> type[Message] | None:
     if module is None:
         return GetMessageClass(descriptor)
     nested = full_name.removeprefix(f"{descriptor.file.package}.").split(".")
-    generated: type[Message] = reduce(getattr, nested, cast("Any", module))
-    return generated
+    return cast("type[Message]", reduce(getattr, nested, cast("object", module)))
 
 
 def message_in(packed: Any) -> Message | None:
