@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
 from pilotpy_protos.version import XDS_PROTOS
 
 HERE = Path(__file__).parent
