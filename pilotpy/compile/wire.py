@@ -1,0 +1,48 @@
+"""Pieces of protobuf's wire format, for messages that are joined of bytes rather than built field by field.
+
+A built endpoint costs ten times what its bytes do, and a mesh has ten endpoints for everything else. Fields that are
+messages, strings or repeated concatenate, so pieces made here lie beside pieces that protobuf serialised.
+Source: protobuf.dev, "Encoding".
+"""
+
+from __future__ import annotations
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+
+_TYPES = "type.googleapis.com/"
+
+
+def varint(value: int) -> bytes:
+    """A non-negative integer, seven bits a byte, least significant first."""
+    if value < 0x80:
+        return _ONE_BYTE[value]
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def delimited(field: int, body: bytes) -> bytes:
+    """A field that holds a message, a string or bytes."""
+    return b"%b%b%b" % (varint(field << 3 | 2), varint(len(body)), body)
+
+
+def integer(field: int, value: int) -> bytes:
+    """A field that holds an unsigned integer, a bool or an enum; nothing if it is 0, the default."""
+    return varint(field << 3) + varint(value) if value else b""
+
+
+def serialised(message: Message) -> bytes:
+    """The bytes of a message: the same for equal messages, so that equal bytes mean unchanged."""
+    return message.SerializeToString(deterministic=True)
+
+
+def packed(message: Message) -> Any:
+    """A message in an ``Any``, under the type URL that Envoy looks up."""
+    return Any(type_url=_TYPES + message.DESCRIPTOR.full_name, value=serialised(message))
+
+
+_ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
