@@ -1,0 +1,39 @@
+"""MeshNetworks: the networks of a mesh and the gateways between them.
+
+Source: istio/api mesh/v1alpha1/network.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pilotpy.model.message import Message, UInt32
+
+
+class Network(Message, frozen=True):
+    """Which endpoints are in a network and how it is reached from others."""
+
+    endpoints: tuple[NetworkEndpoints, ...] = ()  # required
+    gateways: tuple[IstioNetworkGateway, ...] = ()  # required
+
+
+class NetworkEndpoints(Message, frozen=True):
+    """Endpoints by address range or registry."""
+
+    from_cidr: str | None = None  # oneof ne
+    from_registry: str | None = None  # oneof ne
+
+
+class IstioNetworkGateway(Message, frozen=True):
+    """A way into the network."""
+
+    registry_service_name: str | None = None  # oneof gw
+    address: str | None = None  # oneof gw
+    port: UInt32 = 0  # required
+    locality: str = ""
+
+
+class MeshNetworks(Message, frozen=True):
+    """Networks by name."""
+
+    networks: Mapping[str, Network] = {}  # required

@@ -1,0 +1,29 @@
+"""What the structs of APIs have in common: how JSON names, durations and integers are read.
+
+The forms are those of the ProtoJSON mapping (protobuf.dev/programming-guides/json): lowerCamelCase
+names, wrappers as plain values, enums by name, absent fields as their defaults.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import msgspec
+
+UInt32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+UInt64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # the upper half is of no use to a mesh
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Duration(timedelta):
+    """A span of time as users write it, "1.5s" or "1h30m", to the microsecond."""
+
+
+class Message(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, repr_omit_defaults=True):
+    """A message of an API of which every field is listed; others are unknown fields."""
+
+
+class Part(msgspec.Struct, frozen=True, rename="camel", repr_omit_defaults=True):
+    """A message of an API of which only what a mesh reads is listed; other fields are passed over."""

@@ -1,0 +1,22 @@
+"""WorkloadEntry: one workload outside the platform, such as a virtual machine.
+
+Source: istio/api networking/v1alpha3/workload_entry.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pilotpy.model.message import Message, UInt32
+
+
+class WorkloadEntry(Message, frozen=True):
+    """The address of a workload and what is known of it."""
+
+    address: str = ""  # an IP, a host name, or "unix:///path"
+    ports: Mapping[str, UInt32] = {}  # by port name
+    labels: Mapping[str, str] = {}
+    network: str = ""
+    locality: str = ""  # "region/zone/subzone"
+    weight: UInt32 = 0  # 0: 1
+    service_account: str = ""
