@@ -1,11 +1,13 @@
 """Tracked queries: pure functions whose reads are recorded, so that an edit re-asks only its own.
 
-Knows nothing of Envoy, Kubernetes or meshes. The contract is section 1 of the architecture page.
+Knows nothing of Envoy, Kubernetes or meshes. Its contract is written down in docs/architecture.md.
 """
 
 from pilotpy.engine.asking import Asking
-from pilotpy.engine.graph import Cycle, Engine, Failure, OutOfTime, Put, Work
-from pilotpy.engine.inputs import Index, Kind
+from pilotpy.engine.fork import Fork, Stale
+from pilotpy.engine.graph import Engine
+from pilotpy.engine.inputs import Index, Kind, Put
+from pilotpy.engine.node import Cycle, Failure, OutOfTime, Work
 from pilotpy.engine.query import Query, query
 
 __all__ = [
@@ -13,11 +15,13 @@ __all__ = [
     "Cycle",
     "Engine",
     "Failure",
+    "Fork",
     "Index",
     "Kind",
     "OutOfTime",
     "Put",
     "Query",
+    "Stale",
     "Work",
     "query",
 ]

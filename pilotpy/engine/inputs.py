@@ -8,7 +8,9 @@ that scans would run again at every change.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pilotpy.engine.query import Key
 
 T = TypeVar("T")
 
@@ -30,12 +32,18 @@ class Index(Generic[T]):
 
     __slots__ = ("keys_of", "kind", "name")
 
-    def __init__(
-        self, kind: Kind[T], keys_of: Callable[[T], Iterable[Hashable]], name: str = ""
-    ) -> None:
+    def __init__(self, kind: Kind[T], keys_of: Callable[[T], Iterable[Hashable]], name: str = "") -> None:
         self.kind = kind
         self.keys_of = keys_of
         self.name = name or getattr(keys_of, "__name__", "index")
 
     def __repr__(self) -> str:
         return f"<index {self.name} of {self.kind.name}>"
+
+
+class Put(NamedTuple):
+    """One write: the new object of a kind at a key, or None to drop it."""
+
+    kind: Kind[Any]
+    key: Key
+    value: object | None

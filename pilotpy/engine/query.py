@@ -24,9 +24,7 @@ class Query(Generic[P, T]):
 
     __slots__ = ("name", "otherwise", "run")
 
-    def __init__(
-        self, run: Callable[Concatenate[Asking, P], T], otherwise: Callable[P, T] | None = None
-    ) -> None:
+    def __init__(self, run: Callable[Concatenate[Asking, P], T], otherwise: Callable[P, T] | None = None) -> None:
         self.run = run
         self.otherwise = otherwise
         self.name = f"{run.__module__}.{run.__qualname__}"
@@ -38,9 +36,7 @@ class Query(Generic[P, T]):
 @overload
 def query(run: Callable[Concatenate[Asking, P], T]) -> Query[P, T]: ...
 @overload
-def query(
-    *, otherwise: Callable[P, T]
-) -> Callable[[Callable[Concatenate[Asking, P], T]], Query[P, T]]: ...
+def query(*, otherwise: Callable[P, T]) -> Callable[[Callable[Concatenate[Asking, P], T]], Query[P, T]]: ...
 def query(
     run: Callable[Concatenate[Asking, P], T] | None = None,
     *,

@@ -1,0 +1,107 @@
+"""A fork: what the answers would be if some inputs were different. The engine below stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ParamSpec, TypeVar
+
+from pilotpy.engine.graph import Engine
+from pilotpy.engine.node import Node
+from pilotpy.engine.query import Key, Query
+from pilotpy.engine.store import Cell, Overlay
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Stale(Exception):
+    """The engine below has moved to another revision; make a new fork."""
+
+
+class Fork(Engine):
+    """An overlay on one revision of an engine.
+
+    Answers that the overlay's inputs do not touch are borrowed from below; only the others are
+    copied, doubted and asked again here. The engine below may go on answering, but not change.
+    """
+
+    def __init__(self, below: Engine) -> None:
+        assert not isinstance(below, Fork), "apply more to the fork instead of forking it"
+        self._overlay = Overlay(below._store)  # noqa: SLF001  # a fork is the engine's other half
+        super().__init__(self._overlay)
+        self._below = below
+        self.revision = self._pinned = below.revision
+        self._ran_below = below.work.runs
+        self._borrowed: dict[Node, set[Node]] = {}  # node below -> nodes here that read it
+
+    def ask(self, query: Query[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return the answer as it would be, as ``Engine.ask``. Raises ``Stale`` too."""
+        if self._below.revision != self._pinned:
+            raise Stale(f"the engine below went from revision {self._pinned} to {self._below.revision}")
+        return super().ask(query, *args, **kwargs)
+
+    def _rewritten(self, touched: Iterable[Cell]) -> list[Node]:
+        cells = list(touched)
+        below = self._below._nodes  # noqa: SLF001  # its other half
+        self._copy_readers_of([below[cell] for cell in cells if cell in below])
+        for cell in cells:
+            if cell not in self._nodes:
+                super()._cell(cell)  # nobody has read it yet; below, somebody may from now on
+        return super()._rewritten(cells)
+
+    def _lent(self, name: tuple[Any, ...]) -> Node | None:
+        return None if name in self._nodes else self._below._nodes.get(name)  # noqa: SLF001  # its other half
+
+    def _copy_readers_of(self, cells: Iterable[Node]) -> None:
+        """Copy these nodes and, transitively, their readers below, so that they can be doubted here."""
+        copies: dict[Node, Node] = {}
+        seen: set[Node] = set()
+        stack = list(cells)
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node.name not in self._nodes:
+                copies[node] = self._nodes[node.name] = self._copy(node)
+            stack.extend(node.readers)  # of a node known here, too: they may still be borrowed
+        for node, copy in copies.items():
+            copy.reads = {self._nodes.get(read.name, read): None for read in node.reads}
+            for read in copy.reads:
+                self._enter(copy, read)
+        for node, copy in copies.items():
+            for reader in self._borrowed.pop(node, ()):
+                reader.reads = {copy if read is node else read: None for read in reader.reads}
+                copy.readers.add(reader)
+
+    def _copy(self, node: Node) -> Node:
+        copy = Node(self, node.query, node.key)
+        copy.value, copy.notes = node.value, node.notes
+        copy.changed, copy.verified, copy.doubtful = node.changed, node.verified, node.doubtful
+        return copy
+
+    def _node(self, query: Query[..., Any], args: Key) -> Node:
+        lent = self._lent((query, args))
+        # What ran below after the fork was made may have read inputs that are different here.
+        if lent is not None and not lent.doubtful and lent.ran <= self._ran_below:
+            return lent
+        return super()._node(query, args)
+
+    def _cell(self, cell: Cell) -> Node:
+        # Below, an index may have been built and read only after the fork wrote to its kind.
+        lent = None if self._overlay.wrote(cell) else self._lent(cell)
+        return lent or super()._cell(cell)
+
+    def _link(self, node: Node, old: Iterable[Node], new: dict[Node, None]) -> None:
+        for read in old:
+            if read not in new:
+                readers = read.readers if read.owner is self else self._borrowed.get(read, set())
+                readers.discard(node)
+        for read in new:
+            self._enter(node, read)
+
+    def _enter(self, reader: Node, read: Node) -> None:
+        if read.owner is self:
+            read.readers.add(reader)
+        else:
+            self._borrowed.setdefault(read, set()).add(reader)

@@ -1,0 +1,101 @@
+"""One input cell or one answer: its value, what it read, who read it. And the work that was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pilotpy.engine.query import Key, Query
+
+
+class Cycle(Exception):
+    """A query needs its own answer."""
+
+
+class OutOfTime(BaseException):
+    """The deadline of an ask has passed. Answers that were complete are kept; ask again.
+
+    Not an ``Exception``: a leaf that may fail must not take it for a failure of its own.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A note: this query raised, and its declared stand-in was used."""
+
+    query: str
+    key: Key
+    reason: str
+
+
+@dataclass(slots=True)
+class Work:
+    """What the engine has done so far. The counts are exact, so tests may assert them."""
+
+    marks: int = 0  # answers that became doubtful
+    runs: int = 0  # queries that ran
+    equal: int = 0  # runs whose answer came out equal to the one before
+
+    def copy(self) -> Work:
+        """Return these counts as they are now."""
+        return replace(self)
+
+    def since(self, before: Work) -> Work:
+        """Return the work done after ``before`` was copied."""
+        return Work(self.marks - before.marks, self.runs - before.runs, self.equal - before.equal)
+
+
+class Raised:
+    """A query's exception, kept as its answer so that what it read is remembered too."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Raised) and repr(self.error) == repr(other.error)
+
+    __hash__ = None  # type: ignore[assignment]  # compared, never a key
+
+
+class Node:
+    """A vertex of the graph. Only engines touch one."""
+
+    __slots__ = (
+        "changed",
+        "doubtful",
+        "held",
+        "idle",
+        "key",
+        "notes",
+        "owner",
+        "query",
+        "ran",
+        "readers",
+        "reads",
+        "running",
+        "value",
+        "verified",
+    )
+
+    def __init__(self, owner: object, query: Query[..., Any] | None, key: tuple[Any, ...]) -> None:
+        self.owner = owner  # the engine that may write to it
+        self.query = query  # None: an input cell
+        self.key = key  # the query's arguments, or the cell
+        self.value: Any = None
+        self.reads: dict[Node, None] = {}  # in the order in which they were made
+        self.readers: set[Node] = set()
+        self.notes: tuple[object, ...] = ()
+        self.changed = -1  # revision at which the value last came out different
+        self.verified = -1  # revision at which it was last known to be right; -1: never
+        self.ran = 0  # the engine's count of runs when it last ran
+        self.doubtful = True
+        self.running = False
+        self.held = 0
+        self.idle = 0  # sweeps since it was last asked for, while nobody reads or holds it
+
+    @property
+    def name(self) -> tuple[Any, ...]:
+        """What the node is found by: the cell, or (query, arguments)."""
+        return self.key if self.query is None else (self.query, self.key)

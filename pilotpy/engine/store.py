@@ -1,0 +1,144 @@
+"""Where inputs lie: the objects of each kind, and the buckets of each index that was ever read.
+
+A *cell* is the smallest thing that can be read, named by a tuple: ``(kind, key)`` for an object,
+``(index, BY, bucket)`` and ``(index, KEYS, bucket)`` for a bucket, ``(index, BUCKETS, None)`` for
+the list of buckets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any, Final, cast
+
+from pilotpy.engine.inputs import Index, Kind, Put
+from pilotpy.engine.query import Key
+
+BY: Final = "by"
+KEYS: Final = "keys"
+BUCKETS: Final = "buckets"
+
+Cell = tuple[Any, ...]
+_Buckets = dict[Hashable, dict[Key, Any]]
+
+
+class Store:
+    """Objects and indexes at one revision."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Kind[Any], dict[Key, Any]] = {}
+        self._indexes: dict[Kind[Any], dict[Index[Any], _Buckets]] = {}
+
+    def objects(self, kind: Kind[Any]) -> Mapping[Key, Any]:
+        """Return a kind's objects by key, unsorted; may be empty."""
+        return self._objects.get(kind, {})
+
+    def buckets(self, index: Index[Any]) -> Mapping[Hashable, Mapping[Key, Any]]:
+        """Return an index' buckets, none of them empty. The first call builds the index."""
+        of_kind = self._indexes.setdefault(index.kind, {})
+        buckets = of_kind.get(index)
+        if buckets is None:
+            buckets = of_kind[index] = {}
+            for key, value in self.objects(index.kind).items():
+                for bucket in index.keys_of(value):
+                    buckets.setdefault(bucket, {})[key] = value
+        return buckets
+
+    def value(self, cell: Cell) -> object:
+        """Return what a cell holds now."""
+        if len(cell) == 2:  # an object's cell
+            kind, key = cell
+            return self.objects(kind).get(key)
+        index, way, bucket = cell
+        buckets = self.buckets(index)
+        if way == BUCKETS:
+            return tuple(sorted(cast("Iterable[Any]", buckets)))
+        members = buckets.get(bucket, {})
+        keys = sorted(cast("Iterable[Any]", members))
+        return tuple(keys) if way == KEYS else tuple(members[key] for key in keys)
+
+    def apply(self, puts: Iterable[Put]) -> dict[Cell, None]:
+        """Write objects and return the cells whose values may differ now, in a stable order.
+
+        An object equal to the one before replaces it (it may say elsewhere where it was written)
+        and touches nothing.
+        """
+        touched: dict[Cell, None] = {}
+        for kind, key, value in puts:
+            old = self._write(kind, key, value)
+            if old == value:
+                continue
+            touched[(kind, key)] = None
+            for index, buckets in self._indexes.get(kind, {}).items():
+                before = dict.fromkeys(index.keys_of(old)) if old is not None else {}
+                after = dict.fromkeys(index.keys_of(value)) if value is not None else {}
+                touched.update(dict.fromkeys((index, BY, bucket) for bucket in (*before, *after)))
+                for bucket in before.keys() - after.keys():
+                    touched.update(dict.fromkeys(_leave(index, buckets, bucket, key)))
+                for bucket in after:
+                    touched.update(dict.fromkeys(_enter(index, buckets, bucket, key)))
+                    buckets[bucket][key] = value
+        return touched
+
+    def _write(self, kind: Kind[Any], key: Key, value: object | None) -> object | None:
+        objects = self._objects.setdefault(kind, {})
+        old = objects.get(key)
+        if value is not None:
+            objects[key] = value
+        elif old is not None:
+            del objects[key]
+        return old
+
+
+def _leave(index: Index[Any], buckets: _Buckets, bucket: Hashable, key: Key) -> Iterator[Cell]:
+    del buckets[bucket][key]
+    yield index, KEYS, bucket
+    if not buckets[bucket]:
+        del buckets[bucket]
+        yield index, BUCKETS, None
+
+
+def _enter(index: Index[Any], buckets: _Buckets, bucket: Hashable, key: Key) -> Iterator[Cell]:
+    if bucket not in buckets:
+        buckets[bucket] = {}
+        yield index, BUCKETS, None
+    if key not in buckets[bucket]:
+        yield index, KEYS, bucket
+
+
+class Overlay(Store):
+    """A store that says what it was told itself, and for the rest what the store below says."""
+
+    def __init__(self, below: Store) -> None:
+        super().__init__()
+        self._below = below
+
+    def wrote(self, cell: Cell) -> bool:
+        """Say whether anything was written to the kind that a cell belongs to."""
+        named = cell[0]
+        return (named.kind if isinstance(named, Index) else named) in self._objects
+
+    def objects(self, kind: Kind[Any]) -> Mapping[Key, Any]:
+        """Return a kind's objects, as ``Store.objects``. A kind is copied at its first write."""
+        own = self._objects.get(kind)
+        return own if own is not None else self._below.objects(kind)
+
+    def buckets(self, index: Index[Any]) -> Mapping[Hashable, Mapping[Key, Any]]:
+        """Return an index' buckets, as ``Store.buckets``."""
+        return super().buckets(index) if index.kind in self._objects else self._below.buckets(index)
+
+    def _write(self, kind: Kind[Any], key: Key, value: object | None) -> object | None:
+        if kind not in self._objects:
+            # Copying pointers beats merging two layers at every read: 10 000 objects take 0.1 ms,
+            # and indexes of the kind are built only if somebody reads through the fork.
+            self._objects[kind] = dict(self._below.objects(kind))
+            self._indexes[kind] = {
+                index: {bucket: dict(members) for bucket, members in buckets.items()}
+                for index, buckets in self._below_indexes(kind)
+            }
+        return super()._write(kind, key, value)
+
+    def _below_indexes(self, kind: Kind[Any]) -> Iterator[tuple[Index[Any], _Buckets]]:
+        below: Store | None = self._below
+        while isinstance(below, Overlay) and kind not in below._objects:  # noqa: SLF001  # its own kind
+            below = below._below  # noqa: SLF001
+        yield from below._indexes.get(kind, {}).items() if below is not None else ()  # noqa: SLF001
