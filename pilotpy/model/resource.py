@@ -32,6 +32,17 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
     created: datetime | None = None  # None: written without one; counts as the oldest
+    deleted: datetime | None = None  # set while the object is being deleted: a Pod that terminates
+    owners: tuple[Owner, ...] = ()
+    generate_name: str = ""
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """An object that this one belongs to; deleted with it."""
+
+    kind: str
+    name: str
+    controller: bool = False  # at most one is
 
 
 class Resource(msgspec.Struct, Generic[S], frozen=True):

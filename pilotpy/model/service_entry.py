@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pilotpy.model.message import Message, UInt32
+from pilotpy.model.message import Message, Part, UInt32
 from pilotpy.model.sidecar import WorkloadSelector
 from pilotpy.model.workload_entry import WorkloadEntry
 
@@ -27,6 +27,7 @@ class ServiceEntry(Message, frozen=True):
     workload_selector: WorkloadSelector | None = None
     export_to: tuple[str, ...] = ()  # empty: the mesh default; names, ".", "*", "~"
     subject_alt_names: tuple[str, ...] = ()
+    status: ServiceEntryStatus | None = None  # stands beside the spec in the object
 
 
 class ServicePort(Message, frozen=True):
@@ -36,3 +37,16 @@ class ServicePort(Message, frozen=True):
     protocol: str = ""
     name: str = ""  # required
     target_port: UInt32 = 0  # 0: number
+
+
+class ServiceEntryStatus(Part, frozen=True):
+    """What the control plane wrote back."""
+
+    addresses: tuple[ServiceEntryAddress, ...] = ()
+
+
+class ServiceEntryAddress(Part, frozen=True):
+    """An address that was allocated to a host."""
+
+    value: str = ""
+    host: str = ""
