@@ -6,6 +6,7 @@ every answer. All of these are keys of queries: small, hashable, compared by val
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import NamedTuple
 
 from pilotpy.mesh.service import Locality, ServiceKey
@@ -97,7 +98,7 @@ class Listening(NamedTuple):
 
     mode: str = "REDIRECT"  # REDIRECT, TPROXY, NONE
     http_proxy_port: int = 0
-    idle_timeout: str = ""  # Go duration from metadata, or ""
+    idle_timeout: timedelta | None = None  # of connections, from metadata; None: Envoy's own
     http10: bool = False
     exact_balance: tuple[bool, bool] = (False, False)  # inbound, outbound
     reserved: tuple[int, ...] = (15001, 15006, 15021, 15090)  # ports no listener may take
