@@ -1,0 +1,35 @@
+"""From encoded resources to plain data for people: proto field names, every ``Any`` opened.
+
+Follows protobuf's JSON mapping (protobuf.dev, "ProtoJSON Format") with the field names of the .proto files.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from pilotpy.compile.encoded import Encoded
+from pilotpy_protos.descriptors import message_class, pool
+
+_PREFIX: Final = "type.googleapis.com/"
+
+
+def opened(type_url: str, resource: Encoded) -> dict[str, Any]:
+    """Return one resource as plain data; fields with default values are left out."""
+    return plain(message(type_url, resource))
+
+
+def message(type_url: str, resource: Encoded) -> Message:
+    """Return one resource as its protobuf message. Raises ``LookupError`` for a type that the API does not have."""
+    of_type = message_class(type_url.removeprefix(_PREFIX))
+    if of_type is None:
+        raise LookupError(f"{type_url} is no type of Envoy's or Istio's API")
+    return of_type.FromString(bytes(resource))
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """Return any message of the API as plain data."""
+    found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool())
+    return found
