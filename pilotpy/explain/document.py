@@ -33,3 +33,8 @@ def plain(message: Message) -> dict[str, Any]:
     """Return any message of the API as plain data."""
     found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool())
     return found
+
+
+def name_of(resource: dict[str, Any]) -> str:
+    """Return what a resource is called: a cluster's assignment bears the cluster's name, a name table none."""
+    return str(resource.get("name") or resource.get("cluster_name") or "")

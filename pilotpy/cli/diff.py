@@ -1,0 +1,60 @@
+"""``pilotpy diff``: which proxies a change of files would change, and how."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pilotpy.cli.options import Dialect, EnvoyDialect, MeshConfigFile, paths_of
+
+if TYPE_CHECKING:
+    from pilotpy.explain.difference import Difference
+
+
+def diff(
+    before: Annotated[Path, typer.Argument(help="Folder or file as it is.", metavar="DIR")],
+    after: Annotated[Path, typer.Argument(help="Folder or file as it would be.", metavar="DIR2")],
+    mesh_config: MeshConfigFile = None,
+    envoy: EnvoyDialect = Dialect.ISTIO,
+    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+) -> None:
+    """Show which proxies change, and what is added (+), removed (-) and changed (~); exit code 2 if anything is."""
+    from pilotpy import api
+
+    paths_of([before, after], None)
+    old, new = api.load(before, mesh_config=mesh_config), api.load(after, mesh_config=mesh_config)
+    changes = api.changes(old, new, envoy=envoy.value)
+    if output == "json":
+        print(json.dumps([_plain(proxies, differences) for proxies, differences in changes], indent=2))
+    else:
+        _print(changes, len({*old.proxies, *new.proxies}))
+    if changes:
+        raise typer.Exit(2)
+
+
+def _plain(proxies: tuple[str, ...], differences: tuple[Difference, ...]) -> dict[str, Any]:
+    return {"proxies": list(proxies), "changes": [difference._asdict() for difference in differences]}
+
+
+def _print(changes: list[tuple[tuple[str, ...], tuple[Difference, ...]]], total: int) -> None:
+    changed = sum(len(proxies) for proxies, _ in changes)
+    print(f"{changed} of {total} proxies change")
+    for proxies, differences in changes:
+        print(f"\n{', '.join(proxies)}")
+        for mark, kind, name, path, was, is_ in differences:
+            line = f"  {mark} {kind} {name}"
+            if path:
+                line += f" {path}"
+            if mark == "~":
+                line += f": {_short(was)} -> {_short(is_)}"
+            elif path:
+                line += f": {_short(was if mark == '-' else is_)}"
+            print(line)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else text[:99] + "…"

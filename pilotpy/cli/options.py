@@ -1,0 +1,54 @@
+"""Options that several commands share, and how they fail."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Option("--file", "-f", help="File or folder of YAML or JSON; may be repeated.", metavar="PATH"),
+]
+MorePaths = Annotated[list[Path] | None, typer.Argument(help="More files or folders.", metavar="PATH")]
+MeshConfigFile = Annotated[
+    Path | None, typer.Option("--mesh-config", help="MeshConfig as a file; else from ConfigMap istio.", metavar="FILE")
+]
+
+
+class Dialect(StrEnum):
+    """Which Envoy is served."""
+
+    ISTIO = "istio"
+    PLAIN = "plain"
+
+
+class Format(StrEnum):
+    """How documents are printed."""
+
+    JSON = "json"
+    YAML = "yaml"
+    TEXT = "text"
+
+
+EnvoyDialect = Annotated[Dialect, typer.Option("--envoy", help="Which Envoy: with Istio's own filters, or plain.")]
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Print one line to standard error and leave with an exit code."""
+    print(f"pilotpy: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def paths_of(files: list[Path] | None, more: list[Path] | None) -> list[Path]:
+    """Return all paths that were named; leave if there is none or one does not exist."""
+    paths = [*(files or []), *(more or [])]
+    if not paths:
+        fail("name at least one file or folder: -f PATH", 2)
+    for path in paths:
+        if not path.exists():
+            fail(f"{path}: no such file or folder", 2)
+    return paths
