@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 Key = tuple[Hashable, ...]
 
 
-class Query(Generic[P, T]):
+class Query(Generic[P, T_co]):
     """A function that the engine asks, and what stands in for its answer when it fails."""
 
     __slots__ = ("name", "otherwise", "run")
 
-    def __init__(self, run: Callable[Concatenate[Asking, P], T], otherwise: Callable[P, T] | None = None) -> None:
+    def __init__(self, run: Callable[Concatenate[Asking, P], T_co], otherwise: Callable[P, T_co] | None = None) -> None:
         self.run = run
         self.otherwise = otherwise
         self.name = f"{run.__module__}.{run.__qualname__}"

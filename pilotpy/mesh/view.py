@@ -63,7 +63,7 @@ class Scope(NamedTuple):
     parts: tuple[Part, ...]  # sorted by namespace; no host occurs twice in them
     loose: tuple[Ref, ...] = ()  # VirtualServices (whole or partly) for hosts of no known service
     fallback: Fallback = Fallback()
-    held: tuple[tuple[Ref, int, int], ...] = ()  # (VirtualService, rule, match): source conditions that hold
+    held: tuple[tuple[str, str], ...] = ()  # the client's labels, only pairs that some sourceLabels name; sorted
 
 
 class Place(NamedTuple):

@@ -1,0 +1,221 @@
+"""The endpoints of a service port.
+
+From EndpointSlices (or the older Endpoints) with the Pods behind them, from what ServiceEntries
+list, and from the workloads that services select, to ``Endpoint``. Follows Istio's
+``serviceregistry/kube/controller/endpointslice.go`` and ``serviceentry/conversion.go``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.hosts import is_address
+from pilotpy.mesh.kinds import ENDPOINT_SLICES, ENDPOINTS
+from pilotpy.mesh.service import Endpoint, Health, Port, Registry, Resolution, Service, ServiceKey
+from pilotpy.mesh.service_entries import entries
+from pilotpy.mesh.services import service
+from pilotpy.mesh.workloads import (
+    PODS_BY_ADDRESS,
+    Workload,
+    chosen_entries,
+    chosen_pods,
+    node_locality,
+    pod_workload,
+    workload_of,
+)
+from pilotpy.model.kubernetes import (
+    EndpointConditions,
+    EndpointPort,
+    EndpointSlice,
+    KubeEndpoints,
+    ObjectReference,
+)
+from pilotpy.model.resource import Resource
+from pilotpy.model.service_entry import ServicePort
+
+PERSISTENT_SESSION = "istio.io/persistent-session"
+
+_DNS = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN, Resolution.DYNAMIC_DNS})
+
+
+def _by_service(piece: Resource[EndpointSlice]) -> Iterable[tuple[str, str]]:
+    name = piece.meta.labels.get("kubernetes.io/service-name", "")
+    return [(piece.ref.namespace, name)] if name else []
+
+
+def _by_address(piece: Resource[EndpointSlice]) -> Iterable[str]:
+    return {address for endpoint in piece.spec.endpoints for address in endpoint.addresses}
+
+
+SLICES_BY_SERVICE = Index(ENDPOINT_SLICES, _by_service, "slices by service")
+SLICES_BY_ADDRESS = Index(ENDPOINT_SLICES, _by_address, "slices by endpoint address")
+
+
+@query
+def endpoints(q: Asking, key: ServiceKey, port_name: str) -> tuple[Endpoint, ...]:
+    """Return what is behind a service's port, sorted by address and port, each pair once; may be empty.
+
+    Unhealthy ones are among them; those that are terminating are not.
+    """
+    found = q(service, key)
+    port = next((port for port in found.ports if port.name == port_name), None) if found else None
+    if found is None or port is None or found.resolution is Resolution.ALIAS:
+        return ()
+    behind = _behind_kubernetes(q, found, port) if found.registry is Registry.KUBERNETES else _listed(q, found, port)
+    first: dict[tuple[str, int], Endpoint] = {}
+    for endpoint in behind:
+        first.setdefault((endpoint.address, endpoint.port), endpoint)
+    return tuple(first[place] for place in sorted(first))
+
+
+def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoint]:
+    namespace, name = found.key.namespace, found.name
+    pieces = q.by(SLICES_BY_SERVICE, (namespace, name))
+    for piece in pieces:
+        if piece.spec.address_type == "FQDN":
+            continue
+        number = _number(piece.spec.ports, port.name)
+        for endpoint in piece.spec.endpoints:
+            health = _health(found, endpoint.conditions)
+            for address in endpoint.addresses if number and health else ():
+                workload = _pod(q, namespace, endpoint.target_ref, address)
+                yield _slice_endpoint(
+                    q, found, port.name, workload, address, number, health, endpoint.node_name, endpoint.hostname
+                )
+    if not pieces:
+        older = q.get(ENDPOINTS, namespace, name)
+        if older:
+            yield from _older(q, found, port, older.spec)
+    if found.selector:
+        for workload in q(chosen_entries, namespace, found.selector):
+            named = {name: number for name, number, _ in workload.ports}
+            target = port.target if isinstance(port.target, int) else named.get(port.target, 0)
+            number = named.get(port.name) or target or port.number
+            yield from _of_workload(workload, port.name, number)
+
+
+def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints) -> Iterator[Endpoint]:
+    for subset in older.subsets:
+        number = _number(subset.ports, port.name)
+        if not number:
+            continue
+        # Unready addresses would be terminating ones for all that this older form says.
+        unready = subset.not_ready_addresses if found.publish_not_ready else ()
+        for address in (*subset.addresses, *unready):
+            workload = _pod(q, found.key.namespace, address.target_ref, address.ip)
+            yield _slice_endpoint(
+                q, found, port.name, workload, address.ip, number, Health.HEALTHY, address.node_name, address.hostname
+            )
+
+
+def _slice_endpoint(  # noqa: PLR0913, PLR0917  # what two spellings of one thing have in common
+    q: Asking,
+    found: Service,
+    port_name: str,
+    workload: Workload | None,
+    address: str,
+    number: int,
+    health: Health | None,
+    node: str | None,
+    hostname: str | None,
+) -> Endpoint:
+    assert health is not None, "dropped before"
+    if workload is None:
+        return Endpoint(
+            address=address,
+            port=number,
+            port_name=port_name,
+            health=health,
+            locality=q(node_locality, node or ""),
+            node=node or "",
+            namespace=found.key.namespace,
+            hostname=hostname or "",
+            subdomain=found.name if hostname else "",
+        )
+    return _of(workload, address, number, port_name, health)
+
+
+def _listed(q: Asking, found: Service, port: Port) -> Iterator[Endpoint]:
+    """Yield the endpoints of a service that ServiceEntries define."""
+    namespace = found.key.namespace
+    by_name = found.resolution in _DNS
+    for entry in q(entries, namespace, found.key.host):
+        written = next((p for p in entry.spec.ports if p.number == port.number), None)
+        if written is None:
+            continue
+        if found.selector:
+            yield from _selected(q, found, written, port.name)
+        for index, listed in enumerate(entry.spec.endpoints):
+            workload = workload_of(q, listed, namespace, f"{entry.ref.name}-{index}")
+            if by_name or is_address(listed.address) or listed.address.startswith("unix://"):
+                yield from _of_workload(workload, port.name, _target(written, workload))
+        if by_name and not entry.spec.endpoints and not found.selector:
+            yield Endpoint(
+                address=found.key.host,
+                port=written.target_port or written.number,
+                port_name=port.name,
+                namespace=namespace,
+                labels=tuple(sorted(entry.meta.labels.items())),
+            )
+
+
+def _selected(q: Asking, found: Service, written: ServicePort, port_name: str) -> Iterator[Endpoint]:
+    namespace = found.key.namespace
+    for workload in q(chosen_entries, namespace, found.selector):
+        if found.resolution in _DNS or all(is_address(address) for address in workload.addresses):
+            yield from _of_workload(workload, port_name, _target(written, workload))
+    for workload in q(chosen_pods, namespace, found.selector):
+        if workload.ready:
+            yield from _of_workload(workload, port_name, written.target_port or written.number)
+
+
+def _target(written: ServicePort, workload: Workload) -> int:
+    own = {name: number for name, number, _ in workload.ports}
+    return own.get(written.name) or written.target_port or written.number
+
+
+def _of_workload(workload: Workload, port_name: str, number: int) -> Iterator[Endpoint]:
+    for address in workload.addresses[:1]:
+        yield _of(workload, address, 0 if address.startswith("unix://") else number, port_name, Health.HEALTHY)
+
+
+def _of(workload: Workload, address: str, number: int, port_name: str, health: Health) -> Endpoint:
+    return Endpoint(
+        address=address,
+        port=number,
+        port_name=port_name,
+        labels=workload.labels,
+        service_account=workload.service_account,
+        locality=workload.locality,
+        network=workload.network,
+        node=workload.node,
+        weight=workload.weight,
+        health=health,
+        workload=workload.owner,
+        namespace=workload.namespace,
+        hostname=workload.hostname,
+        subdomain=workload.subdomain,
+    )
+
+
+def _pod(q: Asking, namespace: str, ref: ObjectReference | None, address: str) -> Workload | None:
+    if ref and ref.kind == "Pod":
+        return q(pod_workload, ref.namespace or namespace, ref.name)
+    keys = q.keys(PODS_BY_ADDRESS, address)
+    return q(pod_workload, str(keys[0][0]), str(keys[0][1])) if keys else None
+
+
+def _number(ports: tuple[EndpointPort, ...], name: str) -> int:
+    """Return the number that a port of this name has here, 0 if there is none."""
+    return next((port.port or 0 for port in ports if (port.name or "") == name), 0)
+
+
+def _health(found: Service, conditions: EndpointConditions | None) -> Health | None:
+    """Return an endpoint's readiness, None if it is to be dropped: unready and terminating, or not saying."""
+    if found.publish_not_ready or conditions is None or conditions.ready is not False:
+        return Health.HEALTHY
+    if conditions.terminating is False:
+        return Health.UNHEALTHY
+    sticky = any(name == PERSISTENT_SESSION for name, _ in found.labels)
+    return Health.DRAINING if sticky and conditions.serving is not False else None

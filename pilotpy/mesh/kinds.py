@@ -1,0 +1,87 @@
+"""The inputs of the mesh: one kind per model kind, and where each is found by name.
+
+Keys are (namespace, name), with "" for what has no namespace; ``MESH_CONFIG`` has the one key
+("",), ``PROXIES`` are keyed (proxy id,).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pilotpy.engine import Kind
+from pilotpy.mesh.proxy import Proxy
+from pilotpy.model import kubernetes as k8s
+from pilotpy.model.authorization_policy import AuthorizationPolicy
+from pilotpy.model.destination_rule import DestinationRule
+from pilotpy.model.envoy_filter import EnvoyFilter
+from pilotpy.model.gateway import Gateway
+from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.peer_authentication import PeerAuthentication
+from pilotpy.model.pod import Pod
+from pilotpy.model.proxy_config import ProxyConfig
+from pilotpy.model.request_authentication import RequestAuthentication
+from pilotpy.model.resource import Resource
+from pilotpy.model.service_entry import ServiceEntry
+from pilotpy.model.sidecar import Sidecar
+from pilotpy.model.telemetry import Telemetry
+from pilotpy.model.virtual_service import VirtualService
+from pilotpy.model.wasm_plugin import WasmPlugin
+from pilotpy.model.workload_entry import WorkloadEntry
+from pilotpy.model.workload_group import WorkloadGroup
+
+SERVICES: Kind[Resource[k8s.KubeService]] = Kind("Service")
+ENDPOINTS: Kind[Resource[k8s.KubeEndpoints]] = Kind("Endpoints")
+ENDPOINT_SLICES: Kind[Resource[k8s.EndpointSlice]] = Kind("EndpointSlice")
+PODS: Kind[Resource[Pod]] = Kind("Pod")
+NODES: Kind[Resource[k8s.Node]] = Kind("Node")
+NAMESPACES: Kind[Resource[k8s.Namespace]] = Kind("Namespace")
+SERVICE_ACCOUNTS: Kind[Resource[k8s.ServiceAccount]] = Kind("ServiceAccount")
+CONFIG_MAPS: Kind[Resource[k8s.ConfigMap]] = Kind("ConfigMap")
+SECRETS: Kind[Resource[k8s.Secret]] = Kind("Secret")
+
+VIRTUAL_SERVICES: Kind[Resource[VirtualService]] = Kind("VirtualService")
+DESTINATION_RULES: Kind[Resource[DestinationRule]] = Kind("DestinationRule")
+SERVICE_ENTRIES: Kind[Resource[ServiceEntry]] = Kind("ServiceEntry")
+WORKLOAD_ENTRIES: Kind[Resource[WorkloadEntry]] = Kind("WorkloadEntry")
+WORKLOAD_GROUPS: Kind[Resource[WorkloadGroup]] = Kind("WorkloadGroup")
+SIDECARS: Kind[Resource[Sidecar]] = Kind("Sidecar")
+GATEWAYS: Kind[Resource[Gateway]] = Kind("Gateway")
+ENVOY_FILTERS: Kind[Resource[EnvoyFilter]] = Kind("EnvoyFilter")
+PROXY_CONFIGS: Kind[Resource[ProxyConfig]] = Kind("ProxyConfig")
+PEER_AUTHENTICATIONS: Kind[Resource[PeerAuthentication]] = Kind("PeerAuthentication")
+REQUEST_AUTHENTICATIONS: Kind[Resource[RequestAuthentication]] = Kind("RequestAuthentication")
+AUTHORIZATION_POLICIES: Kind[Resource[AuthorizationPolicy]] = Kind("AuthorizationPolicy")
+TELEMETRIES: Kind[Resource[Telemetry]] = Kind("Telemetry")
+WASM_PLUGINS: Kind[Resource[WasmPlugin]] = Kind("WasmPlugin")
+
+MESH_CONFIG: Kind[MeshConfig] = Kind("MeshConfig")
+PROXIES: Kind[Proxy] = Kind("Proxy")
+
+KIND_OF: dict[str, Kind[Any]] = {
+    kind.name: kind
+    for kind in (
+        SERVICES,
+        ENDPOINTS,
+        ENDPOINT_SLICES,
+        PODS,
+        NODES,
+        NAMESPACES,
+        SERVICE_ACCOUNTS,
+        CONFIG_MAPS,
+        SECRETS,
+        VIRTUAL_SERVICES,
+        DESTINATION_RULES,
+        SERVICE_ENTRIES,
+        WORKLOAD_ENTRIES,
+        WORKLOAD_GROUPS,
+        SIDECARS,
+        GATEWAYS,
+        ENVOY_FILTERS,
+        PROXY_CONFIGS,
+        PEER_AUTHENTICATIONS,
+        REQUEST_AUTHENTICATIONS,
+        AUTHORIZATION_POLICIES,
+        TELEMETRIES,
+        WASM_PLUGINS,
+    )
+}

@@ -1,0 +1,223 @@
+"""Workloads: what runs behind an address, as far as clients and policies ask.
+
+From Pods with their Nodes, and from WorkloadEntries, to one ``Workload``. Follows Istio's
+``serviceregistry/kube/controller`` (pods, locality, augmented labels) and ``serviceentry``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.kinds import NAMESPACES, NODES, PODS, WORKLOAD_ENTRIES
+from pilotpy.mesh.service import Locality
+from pilotpy.mesh.services import trust_domain
+from pilotpy.model.pod import Pod
+from pilotpy.model.resource import Resource
+from pilotpy.model.workload_entry import WorkloadEntry
+
+Pairs = tuple[tuple[str, str], ...]
+
+_NETWORK = "topology.istio.io/network"
+_REGION = "topology.kubernetes.io/region"
+_ZONE = "topology.kubernetes.io/zone"
+_SUBZONE = "topology.istio.io/subzone"
+
+
+class Workload(NamedTuple):
+    """One workload instance."""
+
+    namespace: str
+    name: str  # of the Pod or WorkloadEntry
+    addresses: tuple[str, ...]
+    labels: Pairs  # sorted, with those that say where it runs
+    service_account: str = ""  # SPIFFE URI or ""
+    locality: Locality = Locality()
+    network: str = ""
+    node: str = ""
+    owner: str = ""  # what made it: "reviews-v1"
+    hostname: str = ""
+    subdomain: str = ""
+    ports: tuple[tuple[str, int, str], ...] = ()  # named ports: name, number, transport
+    weight: int = 1
+    ready: bool = True
+
+
+def _pod_labels(pod: Resource[Pod]) -> Iterable[tuple[str, str, str]]:
+    return [(pod.ref.namespace, *label) for label in pod.meta.labels.items()]
+
+
+def _pod_addresses(pod: Resource[Pod]) -> Iterable[str]:
+    # The address of the host is that of many, and says nothing about any of them.
+    return () if pod.spec.host_network else _addresses(pod.spec)
+
+
+def _entry_labels(entry: Resource[WorkloadEntry]) -> Iterable[tuple[str, str, str]]:
+    return [(entry.ref.namespace, *label) for label in entry.spec.labels.items()]
+
+
+def _entry_address(entry: Resource[WorkloadEntry]) -> Iterable[str]:
+    return (entry.spec.address,)
+
+
+PODS_BY_LABEL = Index(PODS, _pod_labels, "pods by label")
+PODS_BY_ADDRESS = Index(PODS, _pod_addresses, "pods by address")
+ENTRIES_BY_LABEL = Index(WORKLOAD_ENTRIES, _entry_labels, "workload entries by label")
+WORKLOADS_BY_ADDRESS = Index(WORKLOAD_ENTRIES, _entry_address, "workload entries by address")
+
+
+@query
+def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
+    """Return the workload that a Pod is, or None if there is no such Pod."""
+    pod = q.get(PODS, namespace, name)
+    if pod is None:
+        return None
+    spec, labels = pod.spec, pod.meta.labels
+    locality = _labelled_locality(labels) or q(node_locality, spec.node_name)
+    network = labels.get(_NETWORK) or q(namespace_network, namespace)
+    account = spec.service_account_name or spec.service_account or "default"
+    return Workload(
+        namespace=namespace,
+        name=name,
+        addresses=_addresses(spec),
+        labels=augmented(labels, locality, network=network, node=spec.node_name),
+        service_account=q(identity, namespace, account),
+        locality=locality,
+        network=network,
+        node=spec.node_name,
+        owner=_owner(name, labels),
+        hostname=spec.hostname,
+        subdomain=spec.subdomain,
+        ports=tuple((p.name, p.container_port, p.protocol) for c in spec.containers for p in c.ports if p.name),
+        ready=_ready(spec),
+    )
+
+
+@query
+def entry_workload(q: Asking, namespace: str, name: str) -> Workload | None:
+    """Return the workload that a WorkloadEntry is, or None if there is no such entry."""
+    entry = q.get(WORKLOAD_ENTRIES, namespace, name)
+    return workload_of(q, entry.spec, namespace, name, entry.meta.labels) if entry else None
+
+
+def workload_of(
+    q: Asking, entry: WorkloadEntry, namespace: str, name: str, beneath: Mapping[str, str] | None = None
+) -> Workload:
+    """Return the workload that an entry describes, with more labels ``beneath`` its own."""
+    labels = {**(beneath or {}), **entry.labels}
+    locality = _locality(entry.locality) or _labelled_locality(labels) or Locality()
+    network = entry.network or labels.get(_NETWORK, "")
+    return Workload(
+        namespace=namespace,
+        name=name,
+        addresses=(entry.address,) if entry.address else (),
+        labels=augmented(labels, locality, network=network),
+        service_account=q(identity, namespace, entry.service_account) if entry.service_account else "",
+        locality=locality,
+        network=network,
+        owner=name,
+        ports=tuple((port, number, "TCP") for port, number in sorted(entry.ports.items())),
+        weight=entry.weight or 1,
+    )
+
+
+@query
+def chosen_pods(q: Asking, namespace: str, selector: Pairs) -> tuple[Workload, ...]:
+    """Return the Pods of a namespace that a selector (not empty) picks, sorted by name."""
+    keys = q.keys(PODS_BY_LABEL, (namespace, *selector[0]))
+    return _matching([q(pod_workload, namespace, str(key[1])) for key in keys], selector)
+
+
+@query
+def chosen_entries(q: Asking, namespace: str, selector: Pairs) -> tuple[Workload, ...]:
+    """Return the WorkloadEntries of a namespace that a selector (not empty) picks, sorted by name."""
+    keys = q.keys(ENTRIES_BY_LABEL, (namespace, *selector[0]))
+    return _matching([q(entry_workload, namespace, str(key[1])) for key in keys], selector)
+
+
+@query
+def identity(q: Asking, namespace: str, account: str) -> str:
+    """Return the SPIFFE identity of a service account."""
+    return f"spiffe://{q(trust_domain)}/ns/{namespace}/sa/{account}"
+
+
+@query
+def node_locality(q: Asking, name: str) -> Locality:
+    """Return where a Node stands, all empty if it is not known."""
+    node = q.get(NODES, "", name) if name else None
+    if node is None:
+        return Locality()
+    labels = node.meta.labels
+    return Locality(
+        labels.get(_REGION) or labels.get("failure-domain.beta.kubernetes.io/region", ""),
+        labels.get(_ZONE) or labels.get("failure-domain.beta.kubernetes.io/zone", ""),
+        labels.get(_SUBZONE, ""),
+    )
+
+
+@query
+def namespace_network(q: Asking, namespace: str) -> str:
+    """Return the network that a namespace's workloads are on unless they say otherwise, or ""."""
+    found = q.get(NAMESPACES, "", namespace)
+    return found.meta.labels.get(_NETWORK, "") if found else ""
+
+
+def augmented(
+    labels: Mapping[str, str], locality: Locality, *, network: str = "", node: str = "", cluster: str = "Kubernetes"
+) -> Pairs:
+    """Return labels with those added that say where the workload runs, sorted; selectors may use them."""
+    where = {
+        _REGION: locality.region,
+        _ZONE: locality.zone,
+        _SUBZONE: locality.subzone,
+        "topology.istio.io/cluster": cluster,
+        "kubernetes.io/hostname": node,
+    }
+    known = {name: value for name, value in where.items() if value}
+    if network and not labels.get(_NETWORK):
+        known[_NETWORK] = network
+    return tuple(sorted({**labels, **known}.items()))
+
+
+def selects(selector: Pairs, labels: Iterable[tuple[str, str]]) -> bool:
+    """Tell whether labels have all that a selector asks for; an empty one asks for nothing."""
+    return set(selector) <= set(labels)
+
+
+def _matching(found: list[Workload | None], selector: Pairs) -> tuple[Workload, ...]:
+    return tuple(workload for workload in found if workload and selects(selector, workload.labels))
+
+
+def _addresses(pod: Pod) -> tuple[str, ...]:
+    status = pod.status
+    return tuple(ip.ip for ip in status.pod_ips if ip.ip) or ((status.pod_ip,) if status.pod_ip else ())
+
+
+def _ready(pod: Pod) -> bool:
+    """Return whether a Pod takes traffic; one without conditions (nobody wrote any) does while it runs."""
+    said = [condition.status for condition in pod.status.conditions if condition.type == "Ready"]
+    return said[0] == "True" if said else pod.status.phase in {"", "Running"}
+
+
+def _labelled_locality(labels: Mapping[str, str]) -> Locality | None:
+    text = labels.get("topology.istio.io/locality") or labels.get("istio-locality", "")
+    # A label's value can have no slashes, so dots part it.
+    return _locality(text if "/" in text else text.replace(".", "/"))
+
+
+def _locality(text: str) -> Locality | None:
+    return Locality(*[*text.split("/"), "", ""][:3]) if text else None
+
+
+def _owner(name: str, labels: Mapping[str, str]) -> str:
+    """Return what made a Pod, from the labels and the name that its controller gave it."""
+    job = labels.get("batch.kubernetes.io/job-name") or labels.get("job-name")
+    if job:
+        return job
+    template = labels.get("pod-template-hash")
+    if template and f"-{template}-" in name:
+        return name.rpartition(f"-{template}-")[0]
+    if "statefulset.kubernetes.io/pod-name" in labels or "controller-revision-hash" in labels:
+        return name.rpartition("-")[0] or name
+    return name
