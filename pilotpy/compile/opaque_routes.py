@@ -1,0 +1,160 @@
+"""From a service's port that is not HTTP to the ways its connections go: the VirtualServices' rules, then the default.
+
+Source: istiod's core/networkfilter.go and core/tls.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pilotpy.compile.destinations import target
+from pilotpy.compile.listener_settings import Terms
+from pilotpy.compile.naming import BLACK_HOLE, cluster_name
+from pilotpy.compile.network_filters import TcpRoute, Tunnel
+from pilotpy.compile.outbound import is_headless, ranges, vips
+from pilotpy.engine import Asking
+from pilotpy.mesh.opaque_rules import OpaqueRule, holds, opaque_rules
+from pilotpy.mesh.scopes import base
+from pilotpy.mesh.service import Port, Protocol, Service
+from pilotpy.mesh.traffic_policy import NO_POLICY, traffic_rule
+from pilotpy.mesh.view import Selected
+from pilotpy.model.resource import Finding, Ref, Severity
+from pilotpy.model.virtual_service import Destination, TLSMatchAttributes
+
+Held = tuple[tuple[Ref, int, int], ...]
+
+
+class Way(NamedTuple):
+    """Connections that match go somewhere."""
+
+    route: TcpRoute
+    server_names: tuple[str, ...] = ()  # empty: any
+    subnets: tuple[str, ...] = ()  # of the destination; empty: any
+    origin: Ref | None = None  # the VirtualService that says so; None: the default
+
+
+class Client(NamedTuple):
+    """What the ways of a service depend on besides the service: the policies that hold for the client."""
+
+    selected: Selected
+    held: Held
+    terms: Terms
+
+
+def ways(q: Asking, found: Service, port: Port, subnets: tuple[str, ...], client: Client) -> list[Way]:
+    """The ways of a port's connections, most important first; no two match the same, the last may match all.
+
+    `subnets` tell the connections of a service that shares its listener; empty where it has one of its own.
+    """
+    tls = port.protocol in _TLS
+    found_ways: dict[tuple[tuple[str, ...], tuple[str, ...]], Way] = {}
+    for rule in _rules(q, client, tls=tls):
+        for names, to in _matched(rule, port, client.held):
+            way = Way(_ruled(q, rule, port, client), names, to or subnets, rule.ref)
+            found_ways.setdefault((names, way.subnets), way)
+            if not tls and not to:
+                return list(found_ways.values())
+    if tls and found_ways:
+        return list(found_ways.values())
+    names = (found.key.host,) if tls and _shares(found) else ()
+    found_ways.setdefault((names, subnets), Way(_default(q, found, port, client), names, subnets))
+    return list(found_ways.values())
+
+
+_TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
+
+
+def _rules(q: Asking, client: Client, *, tls: bool) -> list[OpaqueRule]:
+    return [rule for ref in client.selected.routes for rule in q(opaque_rules, ref) if rule.tls == tls]
+
+
+def _matched(rule: OpaqueRule, port: Port, held: Held) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The server names and subnets of each filter chain that a rule comes to."""
+    if not rule.matches and not rule.tls:
+        yield (), ()
+        return
+    matches = [
+        match
+        for index, match in enumerate(rule.matches)
+        if holds(match, port.number, source_held=(rule.ref, rule.number, index) in held)
+    ]
+    if rule.tls:
+        for match in matches:
+            if isinstance(match, TLSMatchAttributes):
+                yield match.sni_hosts, match.destination_subnets
+    elif any(not match.destination_subnets for match in matches):
+        yield (), ()
+    elif matches:
+        yield (), tuple(dict.fromkeys(subnet for match in matches for subnet in match.destination_subnets))
+
+
+def _shares(found: Service) -> bool:
+    """Whether only the server name tells the service from others in its listener."""
+    return bool(ranges(found)) or (not vips(found) and not is_headless(found))
+
+
+def _default(q: Asking, found: Service, port: Port, client: Client) -> TcpRoute:
+    cluster = cluster_name(port.number, "", found.key.host)
+    return _limited(q, TcpRoute(cluster, ((cluster, 1),)), client.selected, "", client)
+
+
+def _ruled(q: Asking, rule: OpaqueRule, port: Port, client: Client) -> TcpRoute:
+    weighed = [one for one in rule.route if len(rule.route) == 1 or one.weight > 0]
+    clusters: dict[str, int] = {}
+    for one in weighed:
+        to = one.destination or Destination()
+        clusters[_cluster(q, rule, to, port, client)] = one.weight
+    if not clusters:
+        q.note(_nowhere(rule))
+        clusters[BLACK_HOLE] = 1
+    first = weighed[0].destination if weighed else None
+    subset = first.subset if first is not None and len(weighed) == 1 else ""
+    prefix = next(iter(clusters)) if len(rule.route) == 1 else f"{rule.ref.name}.{rule.ref.namespace}"
+    chosen = _chosen(q, first.host, client) if first is not None else None
+    return _limited(q, TcpRoute(prefix, tuple(clusters.items())), chosen, subset, client)
+
+
+def _cluster(q: Asking, rule: OpaqueRule, to: Destination, port: Port, client: Client) -> str:
+    own = to.host == client.selected.service.host
+    found = q(target, to, port.number, client.selected if own else None)
+    if found.flaw:
+        message = f"Connections go nowhere: {found.flaw[0].lower()}{found.flaw[1:]}"
+        field = f"{rule.field}.route"
+        q.note(Finding(code=found.code, severity=Severity.ERROR, message=message, ref=rule.ref, field=field))
+    return found.cluster
+
+
+def _chosen(q: Asking, host: str, client: Client) -> Selected | None:
+    return client.selected if host == client.selected.service.host else q(base, host)
+
+
+def _limited(q: Asking, route: TcpRoute, chosen: Selected | None, subset: str, client: Client) -> TcpRoute:
+    """The route with what the DestinationRules of its destination say about connections."""
+    route = route._replace(idle_timeout=client.terms.listening.idle_timeout)
+    if chosen is None or not chosen.rules:
+        return route
+    rule = q(traffic_rule, chosen.rules)
+    policy = rule.traffic_policy or NO_POLICY
+    tcp = policy.connection_pool.tcp if policy.connection_pool else None
+    of_subset = rule.subset(subset)
+    narrower = of_subset.traffic_policy if of_subset is not None else None
+    balancing = (narrower and narrower.load_balancer) or policy.load_balancer
+    hashing = balancing.consistent_hash if balancing else None
+    tunnel = (narrower and narrower.tunnel) or policy.tunnel
+    return route._replace(
+        idle_timeout=(tcp and tcp.idle_timeout) or route.idle_timeout,
+        max_duration=tcp.max_connection_duration if tcp else None,
+        by_source=bool(hashing and hashing.use_source_ip),
+        tunnel=Tunnel(f"{tunnel.target_host}:{tunnel.target_port}", tunnel.protocol == "POST") if tunnel else None,
+    )
+
+
+def _nowhere(rule: OpaqueRule) -> Finding:
+    return Finding(
+        code="PP0203",
+        severity=Severity.ERROR,
+        message="Connections go nowhere: no destination has a weight",
+        ref=rule.ref,
+        field=f"{rule.field}.route",
+    )
