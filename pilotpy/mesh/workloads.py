@@ -74,7 +74,7 @@ def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
     if pod is None:
         return None
     spec, labels = pod.spec, pod.meta.labels
-    locality = _labelled_locality(labels) or q(node_locality, spec.node_name)
+    locality = labelled_locality(labels) or q(node_locality, spec.node_name)
     network = labels.get(_NETWORK) or q(namespace_network, namespace)
     account = spec.service_account_name or spec.service_account or "default"
     return Workload(
@@ -106,7 +106,7 @@ def workload_of(
 ) -> Workload:
     """Return the workload that an entry describes, with more labels ``beneath`` its own."""
     labels = {**(beneath or {}), **entry.labels}
-    locality = _locality(entry.locality) or _labelled_locality(labels) or Locality()
+    locality = _locality(entry.locality) or labelled_locality(labels) or Locality()
     network = entry.network or labels.get(_NETWORK, "")
     return Workload(
         namespace=namespace,
@@ -200,7 +200,8 @@ def _ready(pod: Pod) -> bool:
     return said[0] == "True" if said else pod.status.phase in {"", "Running"}
 
 
-def _labelled_locality(labels: Mapping[str, str]) -> Locality | None:
+def labelled_locality(labels: Mapping[str, str]) -> Locality | None:
+    """Return the locality that a workload's own label claims, or None."""
     text = labels.get("topology.istio.io/locality") or labels.get("istio-locality", "")
     # A label's value can have no slashes, so dots part it.
     return _locality(text if "/" in text else text.replace(".", "/"))

@@ -1,0 +1,154 @@
+"""Views: what each proxy is given to see.
+
+From a proxy's own facts, with what the registry knows of its workload, to the facets that all
+other queries are keyed by. Nothing else reads a proxy. Each facet holds what was selected for the
+proxy, not why, so that replicas share all and most workloads of a namespace share much. Follows
+the initialisation order of Istio's ``pilot/pkg/xds/ads.go``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.config import mesh_config
+from pilotpy.mesh.destination_rules import rule_selectors
+from pilotpy.mesh.kinds import DESTINATION_RULES, PROXIES, SERVICES, SIDECARS
+from pilotpy.mesh.proxy import Proxy
+from pilotpy.mesh.routing import ROUTES_BY_SOURCE_LABEL
+from pilotpy.mesh.scopes import scope
+from pilotpy.mesh.service import Locality
+from pilotpy.mesh.sidecars import sidecar_for
+from pilotpy.mesh.targets import Behind, service_targets
+from pilotpy.mesh.view import Features, Inbound, Listening, Place, Scope, View
+from pilotpy.mesh.workloads import Workload, augmented, labelled_locality, pod_workload, selects
+from pilotpy.model.destination_rule import DestinationRule, TrafficPolicy
+from pilotpy.model.kubernetes import KubeService
+from pilotpy.model.resource import Finding, Ref, Resource, Severity
+from pilotpy.schema.durations import duration
+
+Pairs = tuple[tuple[str, str], ...]
+
+_CAPTURE_PORTS = (15001, 15006)
+
+
+def _by_failover_label(rule: Resource[DestinationRule]) -> Iterable[str]:
+    spec = rule.spec
+    policies = (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets))
+    return {label.partition("=")[0] for policy in policies if policy for label in _priorities(policy)}
+
+
+def _priorities(policy: TrafficPolicy) -> Iterable[str]:
+    balancers = [policy.load_balancer, *(port.load_balancer for port in policy.port_level_settings)]
+    for balancer in balancers:
+        if balancer and balancer.locality_lb_setting:
+            yield from balancer.locality_lb_setting.failover_priority
+
+
+def _by_node_use(service: Resource[KubeService]) -> Iterable[bool]:
+    wanted = (service.spec.traffic_distribution, *service.meta.annotations.values())
+    return (True,) if service.spec.internal_traffic_policy == "Local" or "PreferSameNode" in wanted else ()
+
+
+RULES_BY_FAILOVER_LABEL = Index(DESTINATION_RULES, _by_failover_label, "rules by label that failover looks at")
+SERVICES_BY_NODE_USE = Index(SERVICES, _by_node_use, "services whose clients stay on their node")
+
+
+@query
+def view(q: Asking, proxy_id: str) -> View:
+    """Return all facets of a proxy. Raises LookupError if no such proxy has been announced."""
+    proxy = q.get(PROXIES, proxy_id)
+    if proxy is None:
+        raise LookupError(f"no proxy {proxy_id!r}")
+    workload = q(pod_workload, proxy.namespace, proxy.name) if proxy.type == "sidecar" else None
+    locality = _locality(proxy, workload)
+    labels = _labels(proxy, workload, locality)
+    sidecar = sidecar_for(q, proxy.namespace, labels) if proxy.type == "sidecar" else None
+    return View(
+        _scope(q, proxy, labels, sidecar),
+        _inbound(q, proxy, workload, labels, sidecar),
+        _place(q, proxy, labels, locality, workload),
+        Features(istio=proxy.istio, minor=proxy.minor, ipv4=proxy.ipv4, ipv6=proxy.ipv6, dns_capture=proxy.dns_capture),
+        _listening(q, proxy),
+    )
+
+
+def _labels(proxy: Proxy, workload: Workload | None, locality: Locality) -> Pairs:
+    """Return the labels of the pod over those that the proxy brings; all that it says if no pod is known."""
+    own = (
+        {**dict(proxy.static_labels), **dict(workload.labels)}
+        if workload
+        else dict(proxy.labels or proxy.static_labels)
+    )
+    return augmented(own, locality, network=proxy.network, node=proxy.node, cluster=proxy.cluster)
+
+
+def _locality(proxy: Proxy, workload: Workload | None) -> Locality:
+    found = workload.locality if workload else labelled_locality(dict(proxy.labels))
+    return found if found and any(found) else proxy.locality
+
+
+def _scope(q: Asking, proxy: Proxy, labels: Pairs, sidecar: Ref | None) -> Scope:
+    selecting = tuple(ref for ref, selector in q(rule_selectors, proxy.namespace) if selects(selector, labels))
+    held = tuple(label for label in labels if q.keys(ROUTES_BY_SOURCE_LABEL, label))
+    return q(scope, proxy.namespace, sidecar if _narrows(q, sidecar) else None, selecting, held)
+
+
+def _inbound(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs, sidecar: Ref | None) -> Inbound:
+    told = tuple((port.name, port.container_port, port.protocol) for port in proxy.pod_ports if port.name)
+    behind = Behind(proxy.namespace, proxy.ips, labels, workload.ports if workload else told)
+    return Inbound(
+        proxy.namespace,
+        service_targets(q, behind) if proxy.type == "sidecar" else (),
+        sidecar if _takes(q, sidecar) else None,
+        proxy.ips[0] if proxy.interception == "NONE" else "",
+    )
+
+
+def _place(q: Asking, proxy: Proxy, labels: Pairs, locality: Locality, workload: Workload | None) -> Place:
+    mesh_wide = q(mesh_config).locality_lb_setting
+    asked = {label.partition("=")[0] for label in mesh_wide.failover_priority} if mesh_wide is not None else set()
+    node = proxy.node or (workload.node if workload else "")
+    return Place(
+        locality=locality,
+        network=proxy.network or (workload.network if workload else ""),
+        cluster=proxy.cluster,
+        node=node if q.keys(SERVICES_BY_NODE_USE, True) else "",
+        labels=tuple(label for label in labels if label[0] in asked or q.keys(RULES_BY_FAILOVER_LABEL, label[0])),
+    )
+
+
+def _listening(q: Asking, proxy: Proxy) -> Listening:
+    idle = None
+    if proxy.idle_timeout:
+        try:
+            idle = duration(proxy.idle_timeout)
+        except ValueError:
+            q.note(
+                Finding(
+                    code="PP0102",
+                    severity=Severity.WARNING,
+                    message=f"IDLE_TIMEOUT {proxy.idle_timeout[:40]!r} of proxy {proxy.id} is not a duration",
+                )
+            )
+    return Listening(
+        mode=proxy.interception,
+        http_proxy_port=proxy.http_proxy_port,
+        idle_timeout=idle,
+        http10=proxy.http10,
+        exact_balance=proxy.exact_balance,
+        reserved=(*_CAPTURE_PORTS, *proxy.reserved),
+        unprivileged=proxy.unprivileged,
+    )
+
+
+def _narrows(q: Asking, sidecar: Ref | None) -> bool:
+    """Tell whether a Sidecar says anything of what may be reached."""
+    found = q.get(SIDECARS, sidecar.namespace, sidecar.name) if sidecar else None
+    return found is not None and bool(found.spec.egress or found.spec.outbound_traffic_policy)
+
+
+def _takes(q: Asking, sidecar: Ref | None) -> bool:
+    """Tell whether a Sidecar says anything of what comes in."""
+    found = q.get(SIDECARS, sidecar.namespace, sidecar.name) if sidecar else None
+    return found is not None and bool(found.spec.ingress or found.spec.inbound_connection_pool)
