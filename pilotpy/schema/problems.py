@@ -6,19 +6,18 @@ others too. Shapes come from msgspec's own description of the types, so the two 
 
 from __future__ import annotations
 
-from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import inspect
 
 from pilotpy.model.message import Duration
-from pilotpy.schema import paths
 from pilotpy.schema.durations import duration
+from pilotpy.schema.paths import below
 
 
 class Problem(NamedTuple):
@@ -41,31 +40,27 @@ def _shape(expected: Any) -> inspect.Type:
 
 
 def _problems(value: Any, shape: inspect.Type, path: str) -> Iterator[Problem]:
-    match shape:
-        case inspect.AnyType():
-            pass
-        case inspect.StructType():
-            yield from _struct(value, shape, path)
-        case inspect.VarTupleType(item_type=item):
-            if not isinstance(value, list | tuple):
-                yield _wrong(path, "a list", value)
-                return
-            for i, one in enumerate(value):
-                yield from _problems(one, item, paths.below(path, i))
-        case inspect.DictType(value_type=item):
-            if not isinstance(value, Mapping):
-                yield _wrong(path, "a mapping", value)
-                return
-            for key, one in value.items():
-                yield from _problems(one, item, paths.below(path, str(key)))
-        case inspect.UnionType():
-            yield from _union(value, shape, path)
-        case inspect.LiteralType():
-            yield from _one_of(value, shape, path)
-        case inspect.CustomType() | inspect.DateTimeType() | inspect.BytesType():
-            yield from _text_of(value, shape, path)
-        case _:
-            yield from _plain(value, shape, path)
+    return _CHECKS[type(shape)](value, shape, path)
+
+
+def _anything(_value: Any, _shape: inspect.AnyType, _path: str) -> Iterator[Problem]:
+    yield from ()
+
+
+def _list(value: Any, shape: inspect.VarTupleType, path: str) -> Iterator[Problem]:
+    if not isinstance(value, list | tuple):
+        yield _wrong(path, "a list", value)
+        return
+    for i, one in enumerate(value):
+        yield from _problems(one, shape.item_type, below(path, i))
+
+
+def _mapping(value: Any, shape: inspect.DictType, path: str) -> Iterator[Problem]:
+    if not isinstance(value, Mapping):
+        yield _wrong(path, "a mapping", value)
+        return
+    for key, one in value.items():
+        yield from _problems(one, shape.value_type, below(path, str(key)))
 
 
 def _struct(value: Any, shape: inspect.StructType, path: str) -> Iterator[Problem]:
@@ -77,14 +72,14 @@ def _struct(value: Any, shape: inspect.StructType, path: str) -> Iterator[Proble
         field = known.get(name)
         if field is not None:
             if one is not None:
-                yield from _problems(one, field.type, paths.below(path, name))
+                yield from _problems(one, field.type, below(path, name))
         elif shape.cls.__struct_config__.forbid_unknown_fields:
             near = get_close_matches(_camel(str(name)), known, n=1)
             hint = f"Did you mean {near[0]}?" if near else ""
-            yield Problem(paths.below(path, str(name)), f"Unknown field {name!r}", hint, unknown=True)
+            yield Problem(below(path, str(name)), f"Unknown field {name!r}", hint, unknown=True)
     for name, field in known.items():
         if field.required and value.get(name) is None:
-            yield Problem(paths.below(path, name), f"Missing required field {name!r}")
+            yield Problem(below(path, name), f"Missing required field {name!r}")
 
 
 def _union(value: Any, shape: inspect.UnionType, path: str) -> Iterator[Problem]:
@@ -98,7 +93,7 @@ def _union(value: Any, shape: inspect.UnionType, path: str) -> Iterator[Problem]
         yield _wrong(path, " or ".join(_PLAIN[type(one)][0] for one in choices), value)
 
 
-_PLAIN: dict[type[inspect.Type], tuple[str, tuple[type, ...]]] = {
+_PLAIN: Final[dict[type[inspect.Type], tuple[str, tuple[type, ...]]]] = {
     inspect.StrType: ("text", (str,)),
     inspect.BoolType: ("true or false", (bool,)),
     inspect.IntType: ("an integer", (int,)),
@@ -111,10 +106,13 @@ def _plain(value: Any, shape: inspect.Type, path: str) -> Iterator[Problem]:
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         wants_quotes = str in types and isinstance(value, bool | int | float)
         yield _wrong(path, name, value)._replace(hint="Put it in quotes" if wants_quotes else "")
-    elif isinstance(shape, inspect.IntType):
-        least, most = shape.ge, shape.le
-        if not (least is None or value >= least) or not (most is None or value <= most):
-            yield Problem(path, f"Expected an integer from {least} to {most}, found {value}")
+
+
+def _integer(value: Any, shape: inspect.IntType, path: str) -> Iterator[Problem]:
+    if wrong := list(_plain(value, shape, path)):
+        yield from wrong
+    elif (shape.ge is not None and value < shape.ge) or (shape.le is not None and value > shape.le):
+        yield Problem(path, f"Expected an integer from {shape.ge} to {shape.le}, found {value}")
 
 
 def _one_of(value: Any, shape: inspect.LiteralType, path: str) -> Iterator[Problem]:
@@ -125,32 +123,47 @@ def _one_of(value: Any, shape: inspect.LiteralType, path: str) -> Iterator[Probl
         yield Problem(path, f"Expected one of {', '.join(words)}; found {_shown(value)}", hint)
 
 
-def _text_of(value: Any, shape: inspect.Type, path: str) -> Iterator[Problem]:
-    """Types that are written as text of a certain form."""
-    if not isinstance(value, str):
-        form = 'a duration such as "5s"' if isinstance(shape, inspect.CustomType) else "text"
-        yield _wrong(path, form, value)
-        return
+def _duration(value: Any, _shape: inspect.CustomType, path: str) -> Iterator[Problem]:
     try:
-        match shape:
-            case inspect.DateTimeType():
-                msgspec.convert(value, datetime)
-            case inspect.BytesType():
-                b64decode(value, validate=True)
-            case _:
-                custom(Duration, value)
-    except msgspec.ValidationError:
-        yield Problem(path, f"Expected a time such as 2030-01-31T12:00:00Z, found {_shown(value)}")
+        custom(Duration, value)
     except ValueError as error:
-        base64 = isinstance(shape, inspect.BytesType)
-        yield Problem(path, f"Expected base64: {error}" if base64 else str(error))
+        yield Problem(path, str(error))
+
+
+def _time(value: Any, _shape: inspect.DateTimeType, path: str) -> Iterator[Problem]:
+    try:
+        msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        yield _wrong(path, "a time such as 2030-01-31T12:00:00Z", value)
+
+
+def _bytes(value: Any, _shape: inspect.BytesType, path: str) -> Iterator[Problem]:
+    try:
+        msgspec.convert(value, bytes)
+    except msgspec.ValidationError:
+        yield _wrong(path, "text in base64", value)
+
+
+_CHECKS: Final[dict[type[inspect.Type], Callable[[Any, Any, str], Iterator[Problem]]]] = {
+    **dict.fromkeys(_PLAIN, _plain),
+    inspect.IntType: _integer,
+    inspect.CustomType: _duration,
+    inspect.DateTimeType: _time,
+    inspect.BytesType: _bytes,
+    inspect.AnyType: _anything,
+    inspect.StructType: _struct,
+    inspect.VarTupleType: _list,
+    inspect.DictType: _mapping,
+    inspect.UnionType: _union,
+    inspect.LiteralType: _one_of,
+}
 
 
 def custom(expected: type, value: Any) -> Any:
-    """Msgspec's hook for types of our own. Raises ValueError with a sentence for the user."""
+    """What msgspec's conversion asks about types that it does not know. Raises ValueError with a sentence for the user."""
     if expected is Duration and isinstance(value, str):
         return duration(value)
-    raise ValueError(f"Expected text, found {_shown(value)}")
+    raise ValueError(f'Expected a duration such as "5s", found {_shown(value)}')
 
 
 def without_nulls(value: Any) -> Any:
