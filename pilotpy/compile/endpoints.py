@@ -1,0 +1,109 @@
+"""From endpoints to ClusterLoadAssignments: one for every cluster that asks for its endpoints over EDS.
+
+Clients share all of them but those whose order depends on where the client is. Source: istiod's
+``pilot/pkg/xds/endpoints/endpoint_builder.go``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from pilotpy.compile.arrangement import NOWHERE, Group, arranged
+from pilotpy.compile.draft import EDS, Outlet
+from pilotpy.compile.encoded import Encoded, Tree
+from pilotpy.compile.load_assignment import load_assignment
+from pilotpy.compile.naming import cluster_name
+from pilotpy.compile.outlets import Choice, choice, narrowed, outlets, placed
+from pilotpy.engine import Asking, query
+from pilotpy.mesh.endpoints import endpoints
+from pilotpy.mesh.hosts import is_address
+from pilotpy.mesh.scopes import members
+from pilotpy.mesh.service import Endpoint, Health, ServiceKey
+from pilotpy.mesh.services import service
+from pilotpy.mesh.view import Part, Place, Scope
+from pilotpy.model.resource import Ref
+
+DRAINING_LABEL: Final = "istio.io/draining"
+
+
+@query
+def assignments(q: Asking, scope: Scope, place: Place) -> Tree:
+    """Every assignment that a client's clusters ask for, by namespace; names unique."""
+    return Tree(branch for part in scope.parts for branch in (q(part_assignments, part), _placed(q, part, place)))
+
+
+def _placed(q: Asking, part: Part, place: Place) -> Tree:
+    return q(placed_assignments, part, narrowed(place, q(placed, part).needs))
+
+
+@query
+def part_assignments(q: Asking, part: Part) -> Tree:
+    """The assignments of a part that are the same wherever the client is."""
+    return Tree(q(service_assignments, m.service, m.rules, m.ports) for m in q(members, part))
+
+
+@query
+def service_assignments(q: Asking, key: ServiceKey, rules: tuple[Ref, ...], ports: tuple[int, ...]) -> Tree:
+    """The assignments of a service's clusters that are the same wherever the client is."""
+    taken = ((outlet, q(choice, key, outlet)) for outlet in q(outlets, key, rules, ports))
+    return Tree(_assignment(q, key, outlet, NOWHERE) for outlet, chosen in taken if _asked(chosen) and not chosen.needs)
+
+
+@query
+def placed_assignments(q: Asking, part: Part, place: Place) -> Tree:
+    """The assignments of a part that differ with the client's place; usually empty."""
+    return Tree(
+        _assignment(q, key, outlet, place) for key, outlet in q(placed, part).outlets if _asked(q(choice, key, outlet))
+    )
+
+
+def _asked(chosen: Choice) -> bool:
+    return chosen.discovery == EDS
+
+
+def _assignment(q: Asking, key: ServiceKey, outlet: Outlet, place: Place) -> Encoded:
+    chosen = q(choice, key, outlet)
+    # What rules made of the choice is in it: clients under other rules with the same choice share the answer.
+    return q(assignment, key, outlet._replace(rules=()), chosen, narrowed(place, chosen.needs))
+
+
+@query(otherwise=lambda key, outlet, chosen, place: _encoded(key, outlet, ()))  # noqa: ARG005 - as the query takes them
+def assignment(q: Asking, key: ServiceKey, outlet: Outlet, chosen: Choice, place: Place) -> Encoded:
+    """One assignment; without endpoints it is there and empty, or Envoy would wait for it."""
+    return _encoded(key, outlet, groups(q, key, outlet, chosen, place))
+
+
+def _encoded(key: ServiceKey, outlet: Outlet, members: tuple[Group, ...]) -> Encoded:
+    name = cluster_name(outlet.port, outlet.subset, key.host)
+    return Encoded(name, load_assignment(name, members))
+
+
+def groups(q: Asking, key: ServiceKey, outlet: Outlet, chosen: Choice, place: Place) -> tuple[Group, ...]:
+    """The endpoints of an outlet as a client at ``place`` sees them; may be empty."""
+    found = q(service, key)
+    port = next((port for port in found.ports if port.number == outlet.port), None) if found else None
+    if port is None:
+        return ()
+    behind = (_as_sent(endpoint) for endpoint in q(endpoints, key, port.name))
+    return arranged([endpoint for endpoint in behind if _taken(endpoint, chosen, place)], chosen.spread, place)
+
+
+def _as_sent(endpoint: Endpoint) -> Endpoint:
+    drains = endpoint.health is not Health.DRAINING and any(
+        name == DRAINING_LABEL and value for name, value in endpoint.labels
+    )
+    return msgspec.structs.replace(endpoint, health=Health.DRAINING) if drains else endpoint
+
+
+def _taken(endpoint: Endpoint, chosen: Choice, place: Place) -> bool:
+    if endpoint.health is Health.UNHEALTHY and not chosen.unready:
+        return False
+    if endpoint.health is Health.DRAINING and not chosen.draining:
+        return False
+    if chosen.same_node and endpoint.node != place.node:
+        return False
+    if chosen.discovery == EDS and endpoint.port and not is_address(endpoint.address):
+        return False
+    return not chosen.labels or set(chosen.labels) <= set(endpoint.labels)
