@@ -216,6 +216,7 @@ class MeshConfig(Message, frozen=True):
     discovery_selectors: tuple[LabelSelector, ...] = ()
     path_normalization: ProxyPathNormalization | None = None
     default_http_retry_policy: HTTPRetry | None = None
+    default_inbound_http_retry_policy: HTTPRetry | None = None
     mesh_mtls: TLSConfig | None = msgspec.field(default=None, name="meshMTLS")
     tls_defaults: TLSConfig | None = None
     default_traffic_policy: DefaultTrafficPolicy | None = None

@@ -18,7 +18,7 @@ import msgspec
 from pilotpy.model.resource import Finding, Meta, Owner, Ref, Resource, Severity
 from pilotpy.schema import codes
 from pilotpy.schema.kinds import IRRELEVANT, IRRELEVANT_GROUPS, RECOGNISED, SCHEMAS, Place, Schema
-from pilotpy.schema.paths import below, steps
+from pilotpy.schema.paths import below, remove
 from pilotpy.schema.problems import Problem, custom, problems, without_nulls
 
 
@@ -116,7 +116,7 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
         if not all(problem.unknown for problem in found):
             return Decoded(None, findings)
         for problem in found:
-            _remove(copy, problem.field)
+            remove(copy, problem.field)
         metadata = msgspec.convert(copy["metadata"], _Metadata)
         spec = msgspec.convert(_payload(schema, copy), schema.spec, dec_hook=custom)
     except msgspec.ValidationError as error:  # what problems() does not know about
@@ -139,14 +139,6 @@ def _all_problems(schema: Schema, raw: Mapping[str, Any]) -> Iterator[Problem]:
     for problem in problems(_payload(schema, raw), schema.spec, root):
         in_status = schema.status and problem.field.startswith("spec.status")
         yield problem._replace(field=problem.field.removeprefix("spec.")) if in_status else problem
-
-
-def _remove(copy: Any, path: str) -> None:
-    """Takes the field out, in place."""
-    *outer, last = steps(path)
-    for step in outer:
-        copy = copy[step]
-    del copy[last]
 
 
 def _unknown(kind: str, api_version: str, raw: Mapping[str, Any], namespace: str) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ESCAPED = re.compile(r"\\(.)")
@@ -23,3 +24,11 @@ def steps(path: str) -> tuple[str | int, ...]:
     """The keys and indexes that a path is made of; empty for the empty path."""
     found = _STEP.findall(path)
     return tuple(int(index) if index else plain or _ESCAPED.sub(r"\1", quoted) for index, quoted, plain in found)
+
+
+def remove(value: Any, path: str) -> None:
+    """Takes the field out of nested mappings and lists, in place."""
+    *outer, last = steps(path)
+    for step in outer:
+        value = value[step]
+    del value[last]

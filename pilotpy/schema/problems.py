@@ -160,7 +160,7 @@ _CHECKS: Final[dict[type[inspect.Type], Callable[[Any, Any, str], Iterator[Probl
 
 
 def custom(expected: type, value: Any) -> Any:
-    """What msgspec's conversion asks about types that it does not know. Raises ValueError with a sentence for the user."""
+    """What msgspec asks about types that it does not know. Raises ValueError with a sentence for the user."""
     if expected is Duration and isinstance(value, str):
         return duration(value)
     raise ValueError(f'Expected a duration such as "5s", found {_shown(value)}')

@@ -1,0 +1,89 @@
+"""The mesh configuration: from the ConfigMap "istio" or a file to a MeshConfig with all defaults.
+
+What is written replaces the default field by field, except where istiod merges: defaultConfig and
+defaultProviders field by field, extensionProviders by name.
+Source: istio/istio pkg/config/mesh/mesh.go, ApplyMeshConfig.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from pilotpy.model.extension_provider import DEFAULT_PROVIDERS, ExtensionProvider
+from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.mesh_networks import MeshNetworks
+from pilotpy.model.resource import Finding, Severity
+from pilotpy.schema import codes
+from pilotpy.schema.documents import documents
+from pilotpy.schema.paths import remove
+from pilotpy.schema.problems import custom, problems, without_nulls
+
+T = TypeVar("T")
+
+
+class ReadMesh(NamedTuple):
+    """What became of a mesh configuration."""
+
+    config: MeshConfig | None  # None: refused
+    findings: list[Finding]  # with file and line
+
+
+class ReadNetworks(NamedTuple):
+    """What became of the networks of a mesh."""
+
+    networks: MeshNetworks | None  # None: refused
+    findings: list[Finding]  # with file and line
+
+
+def mesh_config(text: bytes | str, file: str) -> ReadMesh:
+    """The configuration that a YAML text describes; empty text is all defaults. Never raises."""
+    config, findings = _read(text, file, MeshConfig)
+    if config is None:
+        return ReadMesh(None, findings)
+    merged = msgspec.structs.replace(
+        config,
+        extension_providers=_merged(config.extension_providers),
+        trust_domain_aliases=tuple(sorted(set(config.trust_domain_aliases))),
+    )
+    return ReadMesh(merged, findings)
+
+
+def mesh_networks(text: bytes | str, file: str) -> ReadNetworks:
+    """The networks that a YAML text describes; empty text is none. Never raises."""
+    return ReadNetworks(*_read(text, file, MeshNetworks))
+
+
+def _merged(written: tuple[ExtensionProvider, ...]) -> tuple[ExtensionProvider, ...]:
+    by_name = {provider.name: provider for provider in (*DEFAULT_PROVIDERS, *written)}
+    return tuple(by_name.values())
+
+
+def _read(text: bytes | str, file: str, expected: type[T]) -> tuple[T | None, list[Finding]]:
+    found = documents(text, file)
+    findings = list(found.findings)
+    if findings:
+        return None, findings
+    if not found.objects:
+        return expected(), findings
+    written, lines = found.objects[0]
+    raw = without_nulls(written)
+    wrong = list(problems(raw, expected, ""))
+    for problem in wrong:
+        findings.append(
+            Finding(
+                code=codes.UNKNOWN_FIELD if problem.unknown else codes.INVALID,
+                severity=Severity.WARNING if problem.unknown else Severity.ERROR,
+                message=problem.message,
+                field=problem.field,
+                hint=problem.hint,
+                file=file,
+                line=lines.line(problem.field),
+            )
+        )
+    if not all(problem.unknown for problem in wrong):
+        return None, findings
+    for problem in wrong:
+        remove(raw, problem.field)
+    return msgspec.convert(raw, expected, dec_hook=custom), findings
