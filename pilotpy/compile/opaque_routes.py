@@ -14,15 +14,14 @@ from pilotpy.compile.naming import BLACK_HOLE, cluster_name
 from pilotpy.compile.network_filters import TcpRoute, Tunnel
 from pilotpy.compile.outbound import is_headless, ranges, vips
 from pilotpy.engine import Asking
-from pilotpy.mesh.opaque_rules import OpaqueRule, holds, opaque_rules
-from pilotpy.mesh.scopes import base
+from pilotpy.mesh.opaque_rules import OpaqueRule, Source, holds, opaque_rules
+from pilotpy.mesh.scopes import selected_for_all
 from pilotpy.mesh.service import Port, Protocol, Service
+from pilotpy.mesh.services import holder
 from pilotpy.mesh.traffic_policy import NO_POLICY, traffic_rule
 from pilotpy.mesh.view import Selected
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy.model.virtual_service import Destination, TLSMatchAttributes
-
-Held = tuple[tuple[Ref, int, int], ...]
 
 
 class Way(NamedTuple):
@@ -38,7 +37,7 @@ class Client(NamedTuple):
     """What the ways of a service depend on besides the service: the policies that hold for the client."""
 
     selected: Selected
-    held: Held
+    source: Source
     terms: Terms
 
 
@@ -50,7 +49,7 @@ def ways(q: Asking, found: Service, port: Port, subnets: tuple[str, ...], client
     tls = port.protocol in _TLS
     found_ways: dict[tuple[tuple[str, ...], tuple[str, ...]], Way] = {}
     for rule in _rules(q, client, tls=tls):
-        for names, to in _matched(rule, port, client.held):
+        for names, to in _matched(rule, port, client.source):
             way = Way(_ruled(q, rule, port, client), names, to or subnets, rule.ref)
             found_ways.setdefault((names, way.subnets), way)
             if not tls and not to:
@@ -69,16 +68,12 @@ def _rules(q: Asking, client: Client, *, tls: bool) -> list[OpaqueRule]:
     return [rule for ref in client.selected.routes for rule in q(opaque_rules, ref) if rule.tls == tls]
 
 
-def _matched(rule: OpaqueRule, port: Port, held: Held) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _matched(rule: OpaqueRule, port: Port, source: Source) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """The server names and subnets of each filter chain that a rule comes to."""
     if not rule.matches and not rule.tls:
         yield (), ()
         return
-    matches = [
-        match
-        for index, match in enumerate(rule.matches)
-        if holds(match, port.number, source_held=(rule.ref, rule.number, index) in held)
-    ]
+    matches = [match for match in rule.matches if holds(match, port.number, source)]
     if rule.tls:
         for match in matches:
             if isinstance(match, TLSMatchAttributes):
@@ -104,7 +99,8 @@ def _ruled(q: Asking, rule: OpaqueRule, port: Port, client: Client) -> TcpRoute:
     clusters: dict[str, int] = {}
     for one in weighed:
         to = one.destination or Destination()
-        clusters[_cluster(q, rule, to, port, client)] = one.weight
+        cluster = _cluster(q, rule, to, port, client)
+        clusters[cluster] = clusters.get(cluster, 0) + one.weight
     if not clusters:
         q.note(_nowhere(rule))
         clusters[BLACK_HOLE] = 1
@@ -126,7 +122,10 @@ def _cluster(q: Asking, rule: OpaqueRule, to: Destination, port: Port, client: C
 
 
 def _chosen(q: Asking, host: str, client: Client) -> Selected | None:
-    return client.selected if host == client.selected.service.host else q(base, host)
+    if host == client.selected.service.host:
+        return client.selected
+    key = q(holder, host)
+    return q(selected_for_all, key) if key is not None else None
 
 
 def _limited(q: Asking, route: TcpRoute, chosen: Selected | None, subset: str, client: Client) -> TcpRoute:

@@ -22,10 +22,23 @@ MESH = "mesh"  # the gateway that stands for all sidecars
 Match = TLSMatchAttributes | L4MatchAttributes
 
 
+class Source(NamedTuple):
+    """Who a client is, as far as rules ask."""
+
+    namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()  # sorted
+
+
+class Sources(NamedTuple):
+    """What rules ask about clients."""
+
+    namespaces: frozenset[str] = frozenset()
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+
 class OpaqueRule(NamedTuple):
     """One rule for TLS or TCP and where its author wrote it."""
 
-    number: int  # ~index among the rules of the object: source conditions count HTTP rules upwards from 0
     tls: bool
     matches: tuple[Match, ...]  # empty: takes every connection (TCP only)
     route: tuple[RouteDestination, ...]  # its hosts are whole
@@ -43,21 +56,42 @@ def opaque_rules(q: Asking, ref: Ref) -> tuple[OpaqueRule, ...]:
     written += [(True, f"spec.tls[{i}]", one.match, one.route) for i, one in enumerate(found.spec.tls)]
     written += [(False, f"spec.tcp[{i}]", one.match, one.route) for i, one in enumerate(found.spec.tcp)]
     return tuple(
-        OpaqueRule(~index, tls, match, tuple(_with_whole_hosts(route, ref.namespace)), ref, field)
-        for index, (tls, field, match, route) in enumerate(written)
+        OpaqueRule(tls, match, tuple(_with_whole_hosts(route, ref.namespace)), ref, field)
+        for tls, field, match, route in written
     )
 
 
-def asks_for_source(match: Match) -> bool:
-    """Whether a match depends on who the client is."""
-    return bool(match.source_labels or match.source_namespace)
+@query
+def sources_asked_for(q: Asking, routes: tuple[Ref, ...]) -> Sources:
+    """What the opaque rules of some VirtualServices ask about the client; usually nothing."""
+    matches = [match for ref in routes for rule in q(opaque_rules, ref) for match in rule.matches]
+    labels = {pair for match in matches for pair in match.source_labels.items()}
+    return Sources(frozenset(match.source_namespace for match in matches) - {""}, frozenset(labels))
 
 
-def holds(match: Match, port: int, *, source_held: bool) -> bool:
-    """Whether a match can be met by connections of a sidecar to ``port`` of a service."""
+def together(asked: Iterable[Sources]) -> Sources:
+    """Everything that any of them asks."""
+    namespaces: set[str] = set()
+    labels: set[tuple[str, str]] = set()
+    for one in asked:
+        namespaces |= one.namespaces
+        labels |= one.labels
+    return Sources(frozenset(namespaces), frozenset(labels))
+
+
+def narrowed(source: Source, asked: Sources) -> Source:
+    """No more of a client than is asked about, so that clients who differ in the rest share answers."""
+    namespace = source.namespace if source.namespace in asked.namespaces else ""
+    return Source(namespace, tuple(pair for pair in source.labels if pair in asked.labels))
+
+
+def holds(match: Match, port: int, source: Source) -> bool:
+    """Whether a match can be met by connections of a client to ``port`` of a service."""
     if match.port not in {0, port} or (match.gateways and MESH not in match.gateways):
         return False
-    return source_held or not asks_for_source(match)
+    if match.source_namespace and match.source_namespace != source.namespace:
+        return False
+    return match.source_labels.items() <= dict(source.labels).items()
 
 
 def _with_whole_hosts(route: Iterable[RouteDestination], namespace: str) -> Iterable[RouteDestination]:

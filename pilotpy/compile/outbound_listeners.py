@@ -1,0 +1,171 @@
+"""From the slots of services to their outbound listeners.
+
+Connections reach these listeners by their original destination; nothing is bound, unless nothing is captured.
+Source: istiod's core/listener.go (buildSidecarOutboundListener and its kin).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from pilotpy.compile.encoded import EMPTY, Encoded, Tree
+from pilotpy.compile.listener_settings import terms
+from pilotpy.compile.naming import BLACK_HOLE, PASSTHROUGH
+from pilotpy.compile.opaque_routes import Client, ways
+from pilotpy.compile.outbound import (
+    ANYWHERE,
+    HTTP_PROXY_ROUTE,
+    UNCAPTURED,
+    Slot,
+    claims,
+    http_proxy_port,
+    ranges,
+    slots,
+    sniffed_route,
+)
+from pilotpy.compile.outbound_chains import http_chain, opaque_chain, outbound_frame, outbound_listener
+from pilotpy.compile.wire import serialised
+from pilotpy.engine import Asking, query
+from pilotpy.mesh.endpoints import endpoints
+from pilotpy.mesh.hosts import is_address
+from pilotpy.mesh.opaque_rules import Source, Sources, narrowed, sources_asked_for, together
+from pilotpy.mesh.scopes import members
+from pilotpy.mesh.service import Port, Protocol, Service
+from pilotpy.mesh.services import service
+from pilotpy.mesh.view import Fallback, Features, Listening, Part, Scope, Selected
+from pilotpy_protos.envoy.config.listener.v3.listener_components_pb2 import FilterChain
+
+FIRST_UNPRIVILEGED: Final = 1024
+
+
+class Around(NamedTuple):
+    """What an outbound listener depends on besides its services. A key of queries."""
+
+    fallback: str  # the cluster for connections that no chain takes
+    features: Features
+    listening: Listening
+
+
+class Opaque(NamedTuple):
+    """The services behind a slot that are not (surely) HTTP, most important first, and who asks. A key of queries."""
+
+    services: tuple[Selected, ...] = ()
+    source: Source = Source()
+
+
+@query
+def outbound_listeners(q: Asking, scope: Scope, features: Features, listening: Listening) -> Tree:
+    """All outbound listeners but the one that captures."""
+    around = Around(fallback_cluster(scope.fallback), features, listening)
+    client = Source(scope.namespace, scope.held)
+    own = [q(part_listeners, part, narrowed(client, q(part_sources, part)), around) for part in scope.parts]
+    return Tree([*own, Tree(_shared(q, scope, client, around)), q(http_proxy, features, listening)])
+
+
+@query
+def part_listeners(q: Asking, part: Part, source: Source, around: Around) -> Tree:
+    """The listeners of one part's services that have slots of their own."""
+    apart = [member for member in q(members, part) if _is_apart(q, member, around.listening.mode)]
+    return Tree(
+        q(service_listeners, member, narrowed(source, q(sources_asked_for, member.routes)), around) for member in apart
+    )
+
+
+@query
+def part_sources(q: Asking, part: Part) -> Sources:
+    """What the opaque rules for a part's services ask about clients."""
+    return together(q(sources_asked_for, member.routes) for member in q(members, part) if member.routes)
+
+
+@query(otherwise=lambda *_: EMPTY)
+def service_listeners(q: Asking, member: Selected, source: Source, around: Around) -> Tree:
+    """The listeners of one service at its own addresses, or at those of its endpoints."""
+    found = q(service, member.service)
+    assert found is not None, "only services have slots"
+    taken = q(slots, member.service, member.ports, around.listening.mode)
+    at = list(taken.own)
+    for number in taken.per_endpoint:
+        name = _port(found, number).name
+        at += [Slot(one.address, number) for one in q(endpoints, member.service, name) if is_address(one.address)]
+    claim = Opaque((member,), source)
+    return Tree(_listener(q, slot, claim, around) for slot in dict.fromkeys(at))
+
+
+@query
+def shared_listener(q: Asking, slot: Slot, routes: str, opaque: Opaque, around: Around) -> Encoded:
+    """The listener of a shared slot. Where it is HTTP alone, one answer for all clients.
+
+    `routes` is the route configuration of its HTTP, empty if it has none but what it sniffs.
+    """
+    return _listener(q, slot, opaque, around, routes)
+
+
+@query
+def http_proxy(q: Asking, features: Features, listening: Listening) -> Tree:
+    """The explicit proxy that applications may be told to use; may be empty."""
+    port = q(http_proxy_port, listening)
+    if not port:
+        return EMPTY
+    common = terms(q, features, listening)
+    slot = Slot(common.loopback, port)
+    chain = http_chain(HTTP_PROXY_ROUTE, slot, common, sniffed=False, absolute_urls=True)
+    listener = outbound_frame(slot, common, bound=True)
+    listener.filter_chains.append(chain)
+    return Tree([Encoded(listener.name, serialised(listener))])
+
+
+def fallback_cluster(fallback: Fallback) -> str:
+    """Where connections go that nobody has named."""
+    return fallback.egress_proxy or (PASSTHROUGH if fallback.allow_any else BLACK_HOLE)
+
+
+def _is_apart(q: Asking, member: Selected, mode: str) -> bool:
+    taken = q(slots, member.service, member.ports, mode)
+    return bool(taken.own or taken.per_endpoint)
+
+
+def _shared(q: Asking, scope: Scope, client: Source, around: Around) -> Iterator[Encoded]:
+    """The listeners of shared slots, by port and address."""
+    listening = around.listening
+    claimed = q(claims, scope.parts, listening.mode)
+    raw: dict[Slot, list[Selected]] = {}
+    for claim in claimed.raw:
+        raw.setdefault(claim.slot, []).append(claim.service)
+    for slot in sorted({*raw, *(Slot(ANYWHERE, port) for port in claimed.http)}, key=lambda slot: (slot.port, slot)):
+        if slot.address == ANYWHERE and not _is_free(slot.port, listening):
+            continue
+        routed = slot.address == ANYWHERE and slot.port in claimed.http
+        services = tuple(raw.get(slot, ()))
+        asked = together(q(sources_asked_for, member.routes) for member in services)
+        opaque = Opaque(services, narrowed(client, asked)) if services else Opaque()
+        yield q(shared_listener, slot, str(slot.port) if routed else "", opaque, around)
+
+
+def _is_free(port: int, listening: Listening) -> bool:
+    """Whether a listener may take the port of all addresses."""
+    needs_privilege = listening.mode == UNCAPTURED and listening.unprivileged and port < FIRST_UNPRIVILEGED
+    return port not in listening.reserved and not needs_privilege
+
+
+def _listener(q: Asking, slot: Slot, opaque: Opaque, around: Around, routes: str = "") -> Encoded:
+    common = terms(q, around.features, around.listening)
+    at = Slot(slot.address or common.anywhere, slot.port)
+    chains: dict[bytes, FilterChain] = {}
+    for member in opaque.services:
+        found = q(service, member.service)
+        assert found is not None, "only services have slots"
+        port = _port(found, slot.port)
+        if port.protocol is Protocol.AUTO and not routes:
+            routes = sniffed_route(member.service.host, slot.port)
+        subnets = ranges(found) if slot.address == ANYWHERE else ()
+        for way in ways(q, found, port, subnets, Client(member, opaque.source, common)):
+            chain = opaque_chain(way, port.protocol, common)
+            # Envoy refuses a listener with two chains for the same connections: the older service's stands.
+            chains.setdefault(serialised(chain.filter_chain_match), chain)
+    http = [http_chain(routes, at, common, sniffed=bool(chains) or at.address == common.wildcard)] if routes else []
+    return outbound_listener(at, [*http, *chains.values()], around.fallback, common)
+
+
+def _port(found: Service, number: int) -> Port:
+    return next(port for port in found.ports if port.number == number)
