@@ -112,7 +112,7 @@ def _bound(port: InboundPort, common: Terms) -> Encoded:
     return Encoded(listener.name, serialised(listener))
 
 
-def _frame(name: str, bind: str, port: int, chains: list[FilterChain], common: Terms, *, captured: bool) -> Listener:
+def _frame(name: str, at: Slot, chains: list[FilterChain], common: Terms, *, captured: bool) -> Listener:
     transparent = captured and common.listening.mode == "TPROXY"
     return Listener(
         name=name,
