@@ -112,7 +112,7 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
     try:
         copy = without_nulls(raw)
         found = list(_all_problems(schema, copy))
-        findings = [_finding(problem, ref) for problem in found]
+        findings = [problem.finding(ref) for problem in found]
         if not all(problem.unknown for problem in found):
             return Decoded(None, findings)
         for problem in found:
@@ -120,9 +120,9 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
         metadata = msgspec.convert(copy["metadata"], _Metadata)
         spec = msgspec.convert(_payload(schema, copy), schema.spec, dec_hook=custom)
     except msgspec.ValidationError as error:  # what problems() does not know about
-        return Decoded(None, [_finding(Problem("", f"Not readable: {error}"), ref)])
+        return Decoded(None, [Problem("", f"Not readable: {error}").finding(ref)])
     except RecursionError:
-        return Decoded(None, [_finding(Problem("", "Too many levels deep"), ref)])
+        return Decoded(None, [Problem("", "Too many levels deep").finding(ref)])
     return Decoded(_resource(schema, metadata, spec, namespace), findings)
 
 
@@ -181,14 +181,3 @@ def _best_ref(kind: str, raw: Mapping[str, Any], namespace: str) -> Ref | None:
         return None
     own = metadata.get("namespace")
     return Ref(kind, own if isinstance(own, str) and own else namespace, name)
-
-
-def _finding(problem: Problem, ref: Ref | None) -> Finding:
-    return Finding(
-        code=codes.UNKNOWN_FIELD if problem.unknown else codes.INVALID,
-        severity=Severity.WARNING if problem.unknown else Severity.ERROR,
-        message=f"{problem.message}: it is ignored" if problem.unknown else problem.message,
-        ref=ref,
-        field=problem.field,
-        hint=problem.hint,
-    )

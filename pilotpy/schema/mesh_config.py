@@ -14,8 +14,7 @@ import msgspec
 from pilotpy.model.extension_provider import DEFAULT_PROVIDERS, ExtensionProvider
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.mesh_networks import MeshNetworks
-from pilotpy.model.resource import Finding, Severity
-from pilotpy.schema import codes
+from pilotpy.model.resource import Finding
 from pilotpy.schema.documents import documents
 from pilotpy.schema.paths import remove
 from pilotpy.schema.problems import custom, problems, without_nulls
@@ -62,26 +61,14 @@ def _merged(written: tuple[ExtensionProvider, ...]) -> tuple[ExtensionProvider, 
 
 def _read(text: bytes | str, file: str, expected: type[T]) -> tuple[T | None, list[Finding]]:
     found = documents(text, file)
-    findings = list(found.findings)
-    if findings:
-        return None, findings
+    if found.findings:
+        return None, list(found.findings)
     if not found.objects:
-        return expected(), findings
+        return expected(), []
     written, lines = found.objects[0]
     raw = without_nulls(written)
     wrong = list(problems(raw, expected, ""))
-    for problem in wrong:
-        findings.append(
-            Finding(
-                code=codes.UNKNOWN_FIELD if problem.unknown else codes.INVALID,
-                severity=Severity.WARNING if problem.unknown else Severity.ERROR,
-                message=problem.message,
-                field=problem.field,
-                hint=problem.hint,
-                file=file,
-                line=lines.line(problem.field),
-            )
-        )
+    findings = [problem.finding(None, file, lines.line(problem.field)) for problem in wrong]
     if not all(problem.unknown for problem in wrong):
         return None, findings
     for problem in wrong:

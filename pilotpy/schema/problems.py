@@ -16,6 +16,8 @@ import msgspec
 from msgspec import inspect
 
 from pilotpy.model.message import Duration
+from pilotpy.model.resource import Finding, Ref, Severity
+from pilotpy.schema import codes
 from pilotpy.schema.durations import duration
 from pilotpy.schema.paths import below
 
@@ -27,6 +29,19 @@ class Problem(NamedTuple):
     message: str
     hint: str = ""
     unknown: bool = False  # nothing but a field that nobody knows: the rest can be used
+
+    def finding(self, ref: Ref | None, file: str = "", line: int = 0) -> Finding:
+        """The same, said of an object or of a file."""
+        return Finding(
+            code=codes.UNKNOWN_FIELD if self.unknown else codes.INVALID,
+            severity=Severity.WARNING if self.unknown else Severity.ERROR,
+            message=f"{self.message}: it is ignored" if self.unknown else self.message,
+            ref=ref,
+            field=self.field,
+            hint=self.hint,
+            file=file,
+            line=line,
+        )
 
 
 def problems(value: Any, expected: Any, path: str) -> Iterator[Problem]:
