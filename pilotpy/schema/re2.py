@@ -11,26 +11,228 @@ import re
 _MOST_REPETITIONS = 1000
 _DEEPEST = 1000
 _CLASSES = frozenset(
-    "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit".split()
+    [
+        "alnum",
+        "alpha",
+        "ascii",
+        "blank",
+        "cntrl",
+        "digit",
+        "graph",
+        "lower",
+        "print",
+        "punct",
+        "space",
+        "upper",
+        "word",
+        "xdigit",
+    ]
 )
 _CATEGORIES = frozenset(
-    "C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z Zl Zp Zs Any".split()
+    [
+        "C",
+        "Cc",
+        "Cf",
+        "Co",
+        "Cs",
+        "L",
+        "Ll",
+        "Lm",
+        "Lo",
+        "Lt",
+        "Lu",
+        "M",
+        "Mc",
+        "Me",
+        "Mn",
+        "N",
+        "Nd",
+        "Nl",
+        "No",
+        "P",
+        "Pc",
+        "Pd",
+        "Pe",
+        "Pf",
+        "Pi",
+        "Po",
+        "Ps",
+        "S",
+        "Sc",
+        "Sk",
+        "Sm",
+        "So",
+        "Z",
+        "Zl",
+        "Zp",
+        "Zs",
+        "Any",
+    ]
 )
 _SCRIPTS = frozenset(
-    """Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah Batak Bengali Bhaiksuki Bopomofo
-    Brahmi Braille Buginese Buhid Canadian_Aboriginal Carian Caucasian_Albanian Chakma Cham Cherokee Chorasmian Common
-    Coptic Cuneiform Cypriot Cypro_Minoan Cyrillic Deseret Devanagari Dives_Akuru Dogra Duployan Egyptian_Hieroglyphs
-    Elbasan Elymaic Ethiopic Georgian Glagolitic Gothic Grantha Greek Gujarati Gunjala_Gondi Gurmukhi Han Hangul
-    Hanifi_Rohingya Hanunoo Hatran Hebrew Hiragana Imperial_Aramaic Inherited Inscriptional_Pahlavi
-    Inscriptional_Parthian Javanese Kaithi Kannada Katakana Kayah_Li Kharoshthi Khitan_Small_Script Khmer Khojki
-    Khudawadi Lao Latin Lepcha Limbu Linear_A Linear_B Lisu Lycian Lydian Mahajani Makasar Malayalam Mandaic Manichaean
-    Marchen Masaram_Gondi Medefaidrin Meetei_Mayek Mende_Kikakui Meroitic_Cursive Meroitic_Hieroglyphs Miao Modi
-    Mongolian Mro Multani Myanmar Nabataean Nandinagari New_Tai_Lue Newa Nko Nushu Nyiakeng_Puachue_Hmong Ogham Ol_Chiki
-    Old_Hungarian Old_Italic Old_North_Arabian Old_Permic Old_Persian Old_Sogdian Old_South_Arabian Old_Turkic
-    Old_Uyghur Oriya Osage Osmanya Pahawh_Hmong Palmyrene Pau_Cin_Hau Phags_Pa Phoenician Psalter_Pahlavi Rejang Runic
-    Samaritan Saurashtra Sharada Shavian Siddham SignWriting Sinhala Sogdian Sora_Sompeng Soyombo Sundanese Syloti_Nagri
-    Syriac Tagalog Tagbanwa Tai_Le Tai_Tham Tai_Viet Takri Tamil Tangsa Tangut Telugu Thaana Thai Tibetan Tifinagh
-    Tirhuta Toto Ugaritic Vai Vithkuqi Wancho Warang_Citi Yezidi Yi Zanabazar_Square""".split()
+    [
+        "Adlam",
+        "Ahom",
+        "Anatolian_Hieroglyphs",
+        "Arabic",
+        "Armenian",
+        "Avestan",
+        "Balinese",
+        "Bamum",
+        "Bassa_Vah",
+        "Batak",
+        "Bengali",
+        "Bhaiksuki",
+        "Bopomofo",
+        "Brahmi",
+        "Braille",
+        "Buginese",
+        "Buhid",
+        "Canadian_Aboriginal",
+        "Carian",
+        "Caucasian_Albanian",
+        "Chakma",
+        "Cham",
+        "Cherokee",
+        "Chorasmian",
+        "Common",
+        "Coptic",
+        "Cuneiform",
+        "Cypriot",
+        "Cypro_Minoan",
+        "Cyrillic",
+        "Deseret",
+        "Devanagari",
+        "Dives_Akuru",
+        "Dogra",
+        "Duployan",
+        "Egyptian_Hieroglyphs",
+        "Elbasan",
+        "Elymaic",
+        "Ethiopic",
+        "Georgian",
+        "Glagolitic",
+        "Gothic",
+        "Grantha",
+        "Greek",
+        "Gujarati",
+        "Gunjala_Gondi",
+        "Gurmukhi",
+        "Han",
+        "Hangul",
+        "Hanifi_Rohingya",
+        "Hanunoo",
+        "Hatran",
+        "Hebrew",
+        "Hiragana",
+        "Imperial_Aramaic",
+        "Inherited",
+        "Inscriptional_Pahlavi",
+        "Inscriptional_Parthian",
+        "Javanese",
+        "Kaithi",
+        "Kannada",
+        "Katakana",
+        "Kayah_Li",
+        "Kharoshthi",
+        "Khitan_Small_Script",
+        "Khmer",
+        "Khojki",
+        "Khudawadi",
+        "Lao",
+        "Latin",
+        "Lepcha",
+        "Limbu",
+        "Linear_A",
+        "Linear_B",
+        "Lisu",
+        "Lycian",
+        "Lydian",
+        "Mahajani",
+        "Makasar",
+        "Malayalam",
+        "Mandaic",
+        "Manichaean",
+        "Marchen",
+        "Masaram_Gondi",
+        "Medefaidrin",
+        "Meetei_Mayek",
+        "Mende_Kikakui",
+        "Meroitic_Cursive",
+        "Meroitic_Hieroglyphs",
+        "Miao",
+        "Modi",
+        "Mongolian",
+        "Mro",
+        "Multani",
+        "Myanmar",
+        "Nabataean",
+        "Nandinagari",
+        "New_Tai_Lue",
+        "Newa",
+        "Nko",
+        "Nushu",
+        "Nyiakeng_Puachue_Hmong",
+        "Ogham",
+        "Ol_Chiki",
+        "Old_Hungarian",
+        "Old_Italic",
+        "Old_North_Arabian",
+        "Old_Permic",
+        "Old_Persian",
+        "Old_Sogdian",
+        "Old_South_Arabian",
+        "Old_Turkic",
+        "Old_Uyghur",
+        "Oriya",
+        "Osage",
+        "Osmanya",
+        "Pahawh_Hmong",
+        "Palmyrene",
+        "Pau_Cin_Hau",
+        "Phags_Pa",
+        "Phoenician",
+        "Psalter_Pahlavi",
+        "Rejang",
+        "Runic",
+        "Samaritan",
+        "Saurashtra",
+        "Sharada",
+        "Shavian",
+        "Siddham",
+        "SignWriting",
+        "Sinhala",
+        "Sogdian",
+        "Sora_Sompeng",
+        "Soyombo",
+        "Sundanese",
+        "Syloti_Nagri",
+        "Syriac",
+        "Tagalog",
+        "Tagbanwa",
+        "Tai_Le",
+        "Tai_Tham",
+        "Tai_Viet",
+        "Takri",
+        "Tamil",
+        "Tangsa",
+        "Tangut",
+        "Telugu",
+        "Thaana",
+        "Thai",
+        "Tibetan",
+        "Tifinagh",
+        "Tirhuta",
+        "Toto",
+        "Ugaritic",
+        "Vai",
+        "Vithkuqi",
+        "Wancho",
+        "Warang_Citi",
+        "Yezidi",
+        "Yi",
+        "Zanabazar_Square",
+    ]
 )
 
 _REPEAT = re.compile(r"\{(\d+)(,(\d*))?\}")
@@ -55,12 +257,20 @@ def refusal(regex: str) -> str | None:
     return None
 
 
+def capture_groups(regex: str) -> int:
+    """How many groups of an expression that RE2 takes can be referred to."""
+    reader = _Reader(regex)
+    reader.read()
+    return reader.captures
+
+
 class _Reader:
     """Reads one expression from left to right."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.captures = 0
 
     def read(self) -> None:
         self._alternatives(0)
@@ -108,9 +318,11 @@ class _Reader:
             if match is None:
                 raise _Refused("invalid perl operator: " + self.text[start : start + 3])
             self.at = match.end()
+            self.captures += match["end"] is None
             if match["end"] == ")":
                 return 0
         else:
+            self.captures += 1
             self.at += 1
         copies = self._alternatives(depth + 1)
         if self.at >= len(self.text):
