@@ -18,7 +18,6 @@ from pilotpy.compile.naming import cluster_name
 from pilotpy.compile.outlets import Choice, choice, narrowed, outlets, placed
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.endpoints import endpoints
-from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Endpoint, Health, ServiceKey
 from pilotpy.mesh.services import service
@@ -103,7 +102,5 @@ def _taken(endpoint: Endpoint, chosen: Choice, place: Place) -> bool:
     if endpoint.health is Health.DRAINING and not chosen.draining:
         return False
     if chosen.same_node and endpoint.node != place.node:
-        return False
-    if chosen.discovery == EDS and endpoint.port and not is_address(endpoint.address):
         return False
     return not chosen.labels or set(chosen.labels) <= set(endpoint.labels)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pilotpy.compile.arrangement import Group
-from pilotpy.compile.metadata import filter_metadata
+from pilotpy.compile.metadata import ISTIO, filter_metadata
 from pilotpy.compile.wire import delimited, integer
 from pilotpy.mesh.service import Endpoint, Health, Locality
 
@@ -24,40 +24,33 @@ def load_assignment(name: str, groups: Iterable[Group]) -> bytes:
 
 
 def _locality_endpoints(group: Group) -> bytes:
-    return b"".join(
-        (
-            delimited(1, _locality(group.locality)),
-            *(delimited(2, _lb_endpoint(endpoint)) for endpoint in group.endpoints),
-            delimited(3, integer(1, group.weight)),
-            integer(5, group.priority),
-        )
-    )
+    # What endpoints of one workload have in common is most of their bytes.
+    alike: dict[tuple[str, Health, int], bytes] = {}
+    pieces = [delimited(1, _locality(group.locality))]
+    for endpoint in group.endpoints:
+        kind = (_workload(endpoint), endpoint.health, endpoint.weight)
+        shared = alike.get(kind)
+        if shared is None:
+            shared = alike[kind] = _shared(*kind)
+        pieces.append(delimited(2, delimited(1, delimited(1, _address(endpoint))) + shared))
+    pieces += (delimited(3, integer(1, group.weight)), integer(5, group.priority))
+    return b"".join(pieces)
 
 
 def _locality(locality: Locality) -> bytes:
     return b"".join(delimited(field, part.encode()) for field, part in enumerate(locality, 1) if part)
 
 
-def _lb_endpoint(endpoint: Endpoint) -> bytes:
-    return b"".join(
-        (
-            delimited(1, delimited(1, _address(endpoint))),
-            integer(2, _HEALTH[endpoint.health]),
-            delimited(3, _metadata(endpoint)),
-            delimited(4, integer(1, endpoint.weight)),
-        )
-    )
+def _shared(workload: str, health: Health, weight: int) -> bytes:
+    # Mutual TLS adds to the metadata here: envoy.transport_socket_match, {tlsMode: istio}.
+    metadata = filter_metadata(ISTIO, {"workload": workload})
+    return integer(2, _HEALTH[health]) + delimited(3, metadata) + delimited(4, integer(1, weight))
 
 
 def _address(endpoint: Endpoint) -> bytes:
     if endpoint.port == 0:
         return delimited(2, delimited(1, endpoint.address.removeprefix(_UNIX).encode()))
     return delimited(1, delimited(2, endpoint.address.encode()) + integer(3, endpoint.port))
-
-
-def _metadata(endpoint: Endpoint) -> bytes:
-    # Mutual TLS adds a second entry here: envoy.transport_socket_match, {tlsMode: istio}.
-    return filter_metadata("istio", {"workload": _workload(endpoint)})
 
 
 def _workload(endpoint: Endpoint) -> str:

@@ -27,7 +27,10 @@ def varint(value: int) -> bytes:
 
 def delimited(field: int, body: bytes) -> bytes:
     """A field that holds a message, a string or bytes."""
-    return b"%b%b%b" % (varint(field << 3 | 2), varint(len(body)), body)
+    size = len(body)
+    if size < 0x80 and field < 16:  # nearly all there are, and they are many
+        return _HEADS[field][size] + body
+    return varint(field << 3 | 2) + varint(size) + body
 
 
 def integer(field: int, value: int) -> bytes:
@@ -46,3 +49,4 @@ def packed(message: Message) -> Any:
 
 
 _ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
+_HEADS = tuple(tuple(bytes((field << 3 | 2, size)) for size in range(0x80)) for field in range(16))
