@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pilotpy.compile.naming import UNKNOWN, cluster_name
 from pilotpy.engine import Asking, query
-from pilotpy.mesh.scopes import selected_for_all
+from pilotpy.mesh.own import selected_for_all
 from pilotpy.mesh.service import Resolution
 from pilotpy.mesh.services import holder, service
 from pilotpy.mesh.traffic_policy import traffic_rule

@@ -7,14 +7,13 @@ Source: istiod's ``dedupeDomains`` in ``pilot/pkg/networking/core/httproute.go``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pilotpy.compile.domains import address_domains
 from pilotpy.compile.ports import on_port
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.hosts import is_wildcard, kubernetes_name, service_host, within
-from pilotpy.mesh.kinds import VIRTUAL_SERVICES
 from pilotpy.mesh.scopes import find, members
 from pilotpy.mesh.service import Resolution, ServiceKey
 from pilotpy.mesh.services import service
@@ -30,7 +29,7 @@ class Claim(NamedTuple):
 
     domain: str
     derived: bool  # an address, or a name made from one: nobody wrote it as a host
-    age: tuple[float, str, str]
+    age: tuple[float, str, str]  # the lower, the more important
     owner: Ref | ServiceKey
 
 
@@ -44,21 +43,37 @@ class Withheld(NamedTuple):
 @query
 def withheld(q: Asking, scope: Scope, port: int) -> Withheld:
     """The domains on a port of a scope that more than one owner wants, with those who do not get them."""
-    claims = [claim for part in scope.parts for claim in q(part_claims, part, port)]
-    claims += _loose_claims(q, scope, port)
-    claims += [other for claim in claims if not claim.derived for other in _derived_claims(q, scope, port, claim)]
-    winners: dict[str, Claim] = {}
-    losers: list[Claim] = []
-    for claim in sorted(set(claims), key=_precedence):
-        if claim.domain == _EVERYTHING or winners.setdefault(claim.domain, claim).owner != claim.owner:
-            losers.append(claim)  # noqa: PERF401 - the condition has an effect
+    services = q(claims, scope.parts, port)
+    late = [*_loose_claims(q, scope, port)]
+    late += [other for claim in (*services.written, *late) for other in _short_names(q, scope, port, claim)]
+    if not late and not services.losers:
+        return Withheld()
+    rivals = {claim.domain: services.winners[claim.domain] for claim in late if claim.domain in services.winners}
+    winners, losers = _settled((*late, *rivals.values()))
+    losers += services.losers
     for claim in losers:
-        q.note(_lost(claim, winners.get(claim.domain)))
+        q.note(_lost(claim, winners.get(claim.domain) or services.winners.get(claim.domain)))
     owned = sorted({(claim.owner, claim.domain) for claim in losers})
     return Withheld(
         tuple((owner, domain) for owner, domain in owned if isinstance(owner, ServiceKey)),
         tuple((owner, domain) for owner, domain in owned if isinstance(owner, Ref)),
     )
+
+
+class Claims(NamedTuple):
+    """What the services of a scope claim on a port."""
+
+    winners: Mapping[str, Claim]  # by domain
+    losers: tuple[Claim, ...]
+    written: tuple[Claim, ...]  # those that are not derived
+
+
+@query
+def claims(q: Asking, parts: tuple[Part, ...], port: int) -> Claims:
+    """The claims of services on domains that do not follow from a name in the cluster."""
+    found = [claim for part in parts for claim in q(part_claims, part, port)]
+    winners, losers = _settled(found)
+    return Claims(winners, tuple(losers), tuple(claim for claim in found if not claim.derived))
 
 
 @query
@@ -79,15 +94,15 @@ def loose_hosts(q: Asking, scope: Scope, port: int) -> tuple[tuple[str, Ref], ..
 @query
 def part_claims(q: Asking, part: Part, port: int) -> tuple[Claim, ...]:
     """The domains of a part's services that do not follow from a name in the cluster; unsorted."""
-    claims: list[Claim] = []
+    found_claims: list[Claim] = []
     for selected in q(on_port, part, port):
         found = q(service, selected.service)
         if found is None:
             continue
         if kubernetes_name(found.key.host) is None:
-            claims.append(Claim(found.key.host, False, found.age, found.key))
-        claims += [Claim(domain, True, found.age, found.key) for domain in address_domains(found)]
-    return tuple(claims)
+            found_claims.append(Claim(found.key.host, False, found.age, found.key))
+        found_claims += [Claim(domain, True, found.age, found.key) for domain in address_domains(found)]
+    return tuple(found_claims)
 
 
 @query
@@ -113,13 +128,11 @@ def _serves(q: Asking, selected: Selected, port: int) -> bool:
 
 
 def _loose_claims(q: Asking, scope: Scope, port: int) -> Iterator[Claim]:
-    for host, ref in q(loose_hosts, scope, port):
-        found = q.get(VIRTUAL_SERVICES, ref.namespace, ref.name)
-        if found is not None:
-            yield Claim(host, False, found.age_order, ref)
+    for place, (host, ref) in enumerate(q(loose_hosts, scope, port)):
+        yield Claim(host, False, (float(place), "", ""), ref)
 
 
-def _derived_claims(q: Asking, scope: Scope, port: int, claim: Claim) -> Iterator[Claim]:
+def _short_names(q: Asking, scope: Scope, port: int, claim: Claim) -> Iterator[Claim]:
     """The claim of a service whose short name happens to be what somebody wrote as a host."""
     labels = claim.domain.removeprefix("*.").removesuffix(".").removesuffix(".svc").split(".")
     if len(labels) > 2:
@@ -130,6 +143,16 @@ def _derived_claims(q: Asking, scope: Scope, port: int, claim: Claim) -> Iterato
         found = q(service, selected.service)
         assert found is not None, "it serves"
         yield Claim(claim.domain, True, found.age, found.key)
+
+
+def _settled(claims: Iterable[Claim]) -> tuple[dict[str, Claim], list[Claim]]:
+    """Who gets each domain, and who does not."""
+    winners: dict[str, Claim] = {}
+    losers: list[Claim] = []
+    for claim in sorted(claims, key=_precedence):
+        if claim.domain == _EVERYTHING or winners.setdefault(claim.domain, claim).owner != claim.owner:
+            losers.append(claim)  # noqa: PERF401 - the condition has an effect
+    return winners, losers
 
 
 def _precedence(claim: Claim) -> tuple[str, bool, tuple[float, str, str], tuple[str, ...]]:
