@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.config import export_default
 from pilotpy.mesh.exports import Exporting, Exports, Reach, exports, reaches, sees
-from pilotpy.mesh.hosts import is_wildcard, service_host, specificity, whole, within, zone
+from pilotpy.mesh.hosts import is_wildcard, overlaps, service_host, specificity, whole, within, zone
 from pilotpy.mesh.kinds import VIRTUAL_SERVICES
 from pilotpy.mesh.service_entries import ENTRIES_BY_ZONE, hosts_of
 from pilotpy.mesh.services import holder, public_services, restricted, service_namespaces
@@ -50,6 +50,10 @@ def _by_reach(written: Resource[VirtualService]) -> Iterable[tuple[str, str]]:
     return reaches(written.spec.export_to, written.ref.namespace) if _hosts(written) else ()
 
 
+def _by_namespace(written: Resource[VirtualService]) -> Iterable[str]:
+    return (written.ref.namespace,) if _hosts(written) else ()
+
+
 def _by_source_label(written: Resource[VirtualService]) -> Iterable[tuple[str, str]]:
     spec = written.spec
     asked = [match.source_labels for http in spec.http for match in http.match]
@@ -61,6 +65,7 @@ def _by_source_label(written: Resource[VirtualService]) -> Iterable[tuple[str, s
 ROUTES_BY_HOST = Index(VIRTUAL_SERVICES, _hosts, "virtual services by host")
 ROUTES_BY_ZONE = Index(VIRTUAL_SERVICES, _by_zone, "virtual services by zone of their wildcards")
 ROUTES_BY_REACH = Index(VIRTUAL_SERVICES, _by_reach, "virtual services by reach")
+ROUTES_BY_NAMESPACE = Index(VIRTUAL_SERVICES, _by_namespace, "virtual services by namespace")
 ROUTES_BY_SOURCE_LABEL = Index(VIRTUAL_SERVICES, _by_source_label, "virtual services by source label")
 
 
@@ -86,12 +91,34 @@ def routes_for_all(q: Asking, host: str) -> tuple[Ref, ...]:
     return tuple(claim.ref for claim in found)
 
 
-def routes_for(q: Asking, namespace: str, host: str) -> tuple[Ref, ...]:
-    """Return the VirtualServices that hold for a host and the clients of one namespace.
+def routes_for(
+    q: Asking, namespace: str, host: str, counts: Callable[[Claim], bool] = lambda _: True
+) -> tuple[Ref, ...]:
+    """Return the VirtualServices that hold for a host and the clients of one namespace, if they count.
 
     As ``routes_for_all``, but those seen by fewer namespaces first. Not for use in leaves.
     """
-    return tuple(claim.ref for claim in _chosen(q, host, lambda claim: claim.rank(namespace)))
+    return tuple(
+        claim.ref for claim in _chosen(q, host, lambda claim: claim.rank(namespace) if counts(claim) else None)
+    )
+
+
+def routes_seen(q: Asking, namespace: str, owner: str, host: str) -> list[Claim]:
+    """Return what clients of ``namespace`` see of ``owner``'s VirtualServices ("*": anybody's), oldest first.
+
+    Only those with a host that overlaps ``host``, which may be a wildcard. Reads whole namespaces unless ``host`` is
+    exact and ``owner`` is "*". Not for use in leaves.
+    """
+    if owner == "*" and not is_wildcard(host):
+        patterns = [host, *(pattern for pattern in q(_wildcards, zone(host)) if within(host, pattern))]
+        keys = [key for pattern in patterns for key in q.keys(ROUTES_BY_HOST, pattern)]
+    else:
+        owners = q.buckets(ROUTES_BY_NAMESPACE) if owner == "*" else (owner,)
+        keys = [key for one in owners for key in q.keys(ROUTES_BY_NAMESPACE, one)]
+    claims = [q(route_claim, *_name(key)) for key in dict.fromkeys(keys)]
+    seen = [claim for claim in claims if claim and claim.rank(namespace) is not None]
+    found = [claim for claim in seen if any(overlaps(other, host) for other in claim.hosts)]
+    return sorted(found, key=lambda claim: claim.age)
 
 
 @query

@@ -1,42 +1,23 @@
 """The outbound facet: all that the clients of a namespace may reach, and under which policies.
 
-From services, rules and routes to a ``Scope``: whole namespaces as everybody sees them, shared by
-all clients, and the few services that these clients see otherwise, picked one by one. No query
-here pairs a client's namespace with a service. Follows Istio's ``pilot/pkg/model/sidecar.go``.
+From what a namespace sees, narrowed by a Sidecar, to a ``Scope``: whole namespaces as everybody
+sees them, shared by all clients, and the few services that these clients see otherwise, picked one
+by one. No query here pairs a client's namespace with a service. Follows Istio's
+``pilot/pkg/model/sidecar.go``.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
-from typing import NamedTuple
-
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.config import mesh_config
-from pilotpy.mesh.destination_rules import ruled_hosts, rules_for, rules_for_all
-from pilotpy.mesh.routing import loose_routes, routed_hosts, routes_for, routes_for_all
-from pilotpy.mesh.service import ServiceKey
-from pilotpy.mesh.services import (
-    entries_shadowing,
-    held_for,
-    holder,
-    named,
-    public_services,
-    restricted_services,
-    service_namespaces,
-    services_within,
-)
-from pilotpy.mesh.view import Chosen, Fallback, Part, Scope, Selected, Whole
+from pilotpy.mesh.egress import found_in, listeners, loose_imports, narrowing, together
+from pilotpy.mesh.own import own_view, public_members
+from pilotpy.mesh.routing import loose_routes
+from pilotpy.mesh.services import service_namespaces
+from pilotpy.mesh.view import Chosen, Fallback, Part, Scope, Selected
 from pilotpy.model.resource import Ref
 
 Pairs = tuple[tuple[str, str], ...]
-
-
-class Own(NamedTuple):
-    """What the clients of a namespace see otherwise than everybody else."""
-
-    chosen: tuple[Selected, ...] = ()  # sorted by service; instead of, or beside, the public ones
-    without: tuple[ServiceKey, ...] = ()  # sorted; public services that are chosen, or out of sight
 
 
 @query
@@ -46,19 +27,21 @@ def scope(q: Asking, namespace: str, sidecar: Ref | None, selecting: tuple[Ref, 
     ``sidecar`` is the Sidecar that narrows what it reaches, ``selecting`` are the DestinationRules whose
     workload selectors pick it, ``held`` its labels that some route asks for.
     """
-    own = q(own_view, namespace, selecting)
-    chosen = defaultdict(list)
-    without = defaultdict(list)
-    for selected in own.chosen:
-        chosen[selected.service.namespace].append(selected)
-    for key in own.without:
-        without[key.namespace].append(key)
-    parts: list[Part] = []
-    for owner in sorted({*q(service_namespaces), *chosen}):
-        parts.append(Whole(owner, tuple(without[owner])))
-        if chosen[owner]:
-            parts.append(Chosen(owner, tuple(chosen[owner])))
-    return Scope(namespace, tuple(parts), q(loose_routes, namespace), q(fallback), held)
+    if sidecar is None:
+        parts = q(own_view, namespace, selecting).parts(q(service_namespaces))
+        return Scope(namespace, parts, q(loose_routes, namespace), q(fallback), held)
+    narrowed = q(narrowing, namespace, sidecar)
+    egress = listeners(q, namespace, narrowed, selecting)
+    parts = together(q, [listener.parts for listener in egress])
+    plain = len(egress) == 1 and egress[0].is_plain
+    return Scope(
+        namespace,
+        parts,
+        loose_imports(q, namespace, narrowed, parts),
+        narrowed.fallback or q(fallback),
+        held,
+        () if plain else egress,
+    )
 
 
 @query
@@ -75,52 +58,7 @@ def members(q: Asking, part: Part) -> tuple[Selected, ...]:
 
 def find(q: Asking, scope: Scope, host: str) -> Selected | None:
     """Return the service that a host means in a scope, or None. Cheap; hosts are whole, in lower case."""
-    for key in q(named, host):
-        place = bisect_left(scope.parts, key.namespace, key=lambda part: part.namespace)
-        for part in scope.parts[place : place + 2]:
-            if part.namespace != key.namespace:
-                break
-            if isinstance(part, Chosen):
-                index = bisect_left(part.services, key, key=lambda selected: selected.service)
-                if index < len(part.services) and part.services[index].service == key:
-                    return part.services[index]
-            elif key not in part.without and q(holder, host) == key:
-                return q(selected_for_all, key)
-    return None
-
-
-@query
-def public_members(q: Asking, namespace: str) -> tuple[Selected, ...]:
-    """Return the public services of a namespace with the policies that hold for all, sorted by service."""
-    return tuple(q(selected_for_all, key) for key in q(public_services, namespace))
-
-
-@query
-def selected_for_all(q: Asking, key: ServiceKey) -> Selected:
-    """Return a service with the policies that hold for clients whose namespaces have none of their own."""
-    return Selected(key, q(rules_for_all, key), q(routes_for_all, key.host))
-
-
-@query
-def own_view(q: Asking, namespace: str, selecting: tuple[Ref, ...]) -> Own:
-    """Return how a namespace's view of the public services differs from everybody's."""
-    seen: dict[str, ServiceKey] = {}
-    for host in {key.host for key in (*q(restricted_services, namespace), *entries_shadowing(q, namespace))}:
-        key = held_for(q, namespace, host)
-        if key is not None and key != q(holder, host):
-            seen[host] = key
-    for pattern in dict.fromkeys((*q(ruled_hosts, namespace), *q(routed_hosts, namespace))):
-        seen.update((key.host, key) for key in services_within(q, pattern, namespace))
-    chosen: list[Selected] = []
-    without: list[ServiceKey] = []
-    for host, key in seen.items():
-        selected = Selected(key, rules_for(q, namespace, key, selecting), routes_for(q, namespace, host))
-        public = q(holder, host)
-        if key == public and selected == q(selected_for_all, key):
-            continue
-        chosen.append(selected)
-        without += [public] if public else []
-    return Own(tuple(sorted(chosen)), tuple(sorted(without)))
+    return found_in(q, scope.parts, host)
 
 
 @query

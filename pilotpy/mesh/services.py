@@ -7,7 +7,7 @@ visibility rules of its push context.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, cast
 
 from pilotpy.engine import Asking, Index, query
@@ -83,9 +83,14 @@ def holder(q: Asking, host: str) -> ServiceKey | None:
     return _winner(q, [key for key in q(named, host) if "*" in q(seen_by, key)])
 
 
-def held_for(q: Asking, namespace: str, host: str) -> ServiceKey | None:
-    """Return the service that a host means to clients of one namespace, or None. Not for use in leaves."""
+def held_for(q: Asking, namespace: str, host: str, among: Container[str] | None = None) -> ServiceKey | None:
+    """Return the service that a host means to clients of one namespace, or None. Not for use in leaves.
+
+    Only services of the namespaces ``among`` count; None: of all.
+    """
     keys = [key for key in q(named, host) if sees(namespace, q(seen_by, key))]
+    if among is not None:
+        keys = [key for key in keys if key.namespace in among]
     for key in keys:
         if key.namespace == namespace:
             return key

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
-from pilotpy.mesh.service import Locality, ServiceKey
+from pilotpy.mesh.service import Locality, Protocol, ServiceKey
 from pilotpy.model.resource import Ref
 
 
@@ -56,14 +56,30 @@ class Fallback(NamedTuple):
     egress_proxy: str = ""  # cluster name of the egress proxy, or ""
 
 
+class Egress(NamedTuple):
+    """An outbound listener that a Sidecar asks for, and what is reached through it."""
+
+    port: int  # 0: wherever its services listen, on what no other listener has taken
+    protocol: Protocol = Protocol.AUTO
+    bind: str = ""  # an address, or unix://path; "": as without a Sidecar
+    captured: bool = True  # False: it is bound to, nothing is redirected to it
+    parts: tuple[Part, ...] = ()  # as in the scope
+
+    @property
+    def is_plain(self) -> bool:
+        """As the one listener of a proxy without a Sidecar."""
+        return not self.port and not self.bind and self.captured
+
+
 class Scope(NamedTuple):
     """The outbound facet: all that a client may reach, as shared parts and small overrides."""
 
     namespace: str  # the client's own: decides short names
-    parts: tuple[Part, ...]  # sorted by namespace; no host occurs twice in them
+    parts: tuple[Part, ...]  # sorted by namespace, a Whole before a Chosen; no host occurs twice in them
     loose: tuple[Ref, ...] = ()  # VirtualServices (whole or partly) for hosts of no known service
     fallback: Fallback = Fallback()
     held: tuple[tuple[str, str], ...] = ()  # the client's labels, only pairs that some sourceLabels name; sorted
+    egress: tuple[Egress, ...] = ()  # a Sidecar's listeners in order; empty: one for all the parts
 
 
 class Place(NamedTuple):

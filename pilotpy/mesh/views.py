@@ -106,8 +106,7 @@ def _inbound(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs, 
 
 
 def _place(q: Asking, proxy: Proxy, labels: Pairs, locality: Locality, workload: Workload | None) -> Place:
-    mesh_wide = q(mesh_config).locality_lb_setting
-    asked = {label.partition("=")[0] for label in mesh_wide.failover_priority} if mesh_wide is not None else set()
+    asked = {label.partition("=")[0] for label in q(mesh_config).locality_lb_setting.failover_priority}
     node = proxy.node or (workload.node if workload else "")
     return Place(
         locality=locality,

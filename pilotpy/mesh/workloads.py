@@ -6,6 +6,7 @@ From Pods with their Nodes, and from WorkloadEntries, to one ``Workload``. Follo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ _NETWORK = "topology.istio.io/network"
 _REGION = "topology.kubernetes.io/region"
 _ZONE = "topology.kubernetes.io/zone"
 _SUBZONE = "topology.istio.io/subzone"
+_SCHEDULED = re.compile(r"-\d{8,10}$")  # how a CronJob names its Jobs
 
 
 class Workload(NamedTuple):
@@ -86,7 +88,7 @@ def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
         locality=locality,
         network=network,
         node=spec.node_name,
-        owner=_owner(name, labels),
+        owner=_owner(pod),
         hostname=spec.hostname,
         subdomain=spec.subdomain,
         ports=tuple((p.name, p.container_port, p.protocol) for c in spec.containers for p in c.ports if p.name),
@@ -211,14 +213,14 @@ def _locality(text: str) -> Locality | None:
     return Locality(*[*text.split("/"), "", ""][:3]) if text else None
 
 
-def _owner(name: str, labels: Mapping[str, str]) -> str:
-    """Return what made a Pod, from the labels and the name that its controller gave it."""
-    job = labels.get("batch.kubernetes.io/job-name") or labels.get("job-name")
-    if job:
-        return job
-    template = labels.get("pod-template-hash")
-    if template and f"-{template}-" in name:
-        return name.rpartition(f"-{template}-")[0]
-    if "statefulset.kubernetes.io/pod-name" in labels or "controller-revision-hash" in labels:
-        return name.rpartition("-")[0] or name
-    return name
+def _owner(pod: Resource[Pod]) -> str:
+    """Return the name of what made a Pod: the Deployment behind a ReplicaSet, the CronJob behind a Job."""
+    owner = next((owner for owner in pod.meta.owners if owner.controller), None)
+    if owner is None:
+        return pod.ref.name
+    if owner.kind == "ReplicaSet":
+        template = pod.meta.labels.get("pod-template-hash", "")
+        return owner.name.removesuffix(f"-{template}") if template else owner.name
+    if owner.kind == "Job":
+        return _SCHEDULED.sub("", owner.name)
+    return owner.name
