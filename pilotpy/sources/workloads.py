@@ -1,0 +1,150 @@
+"""From a Deployment, ReplicaSet, StatefulSet, DaemonSet or Job to the Pods that it wants.
+
+In a folder nobody runs controllers. The Pods look as a cluster's would: names, labels, owners,
+host names, nodes; except that chance is replaced by hashes, so that the same template gives the
+same names, and another template others. Source: kubernetes pkg/controller/{deployment,replicaset,
+statefulset,daemon,job}.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from itertools import count, islice
+from typing import Any, TypeGuard
+
+import msgspec
+
+from pilotpy.model.kubernetes import Node
+from pilotpy.model.pod import Pod, PodSpec
+from pilotpy.model.resource import Meta, Owner, Ref, Resource
+from pilotpy.model.workload import DaemonSet, Deployment, Job, PodTemplate, ReplicaSet, StatefulSet
+
+Workload = Deployment | ReplicaSet | StatefulSet | DaemonSet | Job
+
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # spells no words: apimachinery pkg/util/rand
+MOST_REPLICAS = 10_000
+"""No workload gets more Pods than that: a typing error shall not fill the memory."""
+
+_LONGEST_PREFIX = 58  # a name made from a prefix fits a DNS label
+
+
+def is_workload(resource: Resource[Any]) -> TypeGuard[Resource[Workload]]:
+    """Whether an object makes Pods."""
+    return isinstance(resource.spec, Workload)
+
+
+def revision(template: PodTemplate) -> str:
+    """Ten letters for what a template says; as far as a mesh reads it."""
+    return _word(msgspec.json.encode(template, order="deterministic"), 10)
+
+
+def replicas(workload: Workload) -> int | None:
+    """How many Pods are wanted, be it more than MOST_REPLICAS; None: one on every node."""
+    if isinstance(workload, DaemonSet):
+        return None
+    if isinstance(workload, Job):
+        if workload.suspend:
+            return 0
+        most = 1 if workload.parallelism is None else workload.parallelism
+        return max(0, most if workload.completions is None else min(most, workload.completions))
+    return max(0, 1 if workload.replicas is None else workload.replicas)
+
+
+def pods(workload: Resource[Workload], nodes: Sequence[Resource[Node]]) -> tuple[Resource[Pod], ...]:
+    """The Pods that a workload wants, unique by name, without addresses or state. May be empty.
+
+    Pods without a ``nodeName`` take turns on the nodes (sorted) that their ``nodeSelector`` allows;
+    where there are no nodes they have none, and a DaemonSet wants one Pod.
+    """
+    spec, name = workload.spec, workload.ref.name
+    hosts = _hosts(spec.template.spec, nodes)
+    if isinstance(spec, StatefulSet):
+        start = spec.ordinals.start if spec.ordinals else 0
+        numbered = [(f"{name}-{start + i}", start + i) for i in range(min(replicas(spec) or 0, MOST_REPLICAS))]
+        return tuple(_numbered(_pod(workload, called, hosts, i), i, spec.service_name) for called, i in numbered)
+    wanted = replicas(spec)
+    prefix = _prefix(workload)[:_LONGEST_PREFIX]
+    words = islice(
+        _words(f"{workload.ref}/{revision(spec.template)}"),
+        len(hosts) if wanted is None else min(wanted, MOST_REPLICAS),
+    )
+    turn = 0 if wanted is None else zlib.crc32(str(workload.ref).encode())  # not every first Pod on the first node
+    return tuple(_pod(workload, f"{prefix}{word}", hosts, turn + i) for i, word in enumerate(words))
+
+
+def _prefix(workload: Resource[Workload]) -> str:
+    """What the names of a workload's Pods begin with."""
+    if isinstance(workload.spec, Deployment):
+        return f"{workload.ref.name}-{revision(workload.spec.template)}-"
+    return f"{workload.ref.name}-"
+
+
+def _pod(workload: Resource[Workload], name: str, hosts: Sequence[str], turn: int) -> Resource[Pod]:
+    ref, spec, template = workload.ref, workload.spec, workload.spec.template
+    owner = Owner(kind=ref.kind, name=ref.name, controller=True)
+    labels = {"controller-revision-hash": revision(template)}
+    match spec:
+        case Deployment():
+            owner = Owner(kind="ReplicaSet", name=_prefix(workload)[:-1], controller=True)
+            labels = {"pod-template-hash": revision(template)}
+        case ReplicaSet():
+            labels = {}
+        case Job():
+            labels = {"job-name": ref.name, "batch.kubernetes.io/job-name": ref.name}
+    written = {field: getattr(template.spec, field) for field in PodSpec.__struct_fields__}
+    node = template.spec.node_name or (hosts[turn % len(hosts)] if hosts else "")
+    return Resource(
+        Ref("Pod", ref.namespace, name),
+        Meta(
+            name=name,
+            namespace=ref.namespace,
+            labels={**template.metadata.labels, **labels},
+            annotations=template.metadata.annotations,
+            created=workload.meta.created,
+            owners=(owner,),
+            generate_name=_prefix(workload),
+        ),
+        Pod(**written | {"node_name": node}),
+    )
+
+
+def _numbered(pod: Resource[Pod], ordinal: int, service: str) -> Resource[Pod]:
+    """A StatefulSet's Pod: it knows its number, and goes by its name in the DNS."""
+    name, replace = pod.ref.name, msgspec.structs.replace
+    labels = {"statefulset.kubernetes.io/pod-name": name, "apps.kubernetes.io/pod-index": str(ordinal)}
+    return replace(
+        pod,
+        meta=replace(pod.meta, labels={**pod.meta.labels, **labels}),
+        spec=replace(pod.spec, hostname=name, subdomain=service),
+    )
+
+
+def _hosts(spec: PodSpec, nodes: Sequence[Resource[Node]]) -> list[str]:
+    """Names of the nodes that a Pod may run on, sorted; [""] stands for a node that nobody wrote down."""
+    fit = [
+        node.ref.name
+        for node in nodes
+        if not node.spec.unschedulable and spec.node_selector.items() <= node.meta.labels.items()
+    ]
+    return sorted(fit) if nodes else [""]
+
+
+def _words(seed: str) -> Iterator[str]:
+    """Endless different words of five letters; the first n are the same for every n."""
+    seen = set()
+    for salt in count():
+        word = _word(f"{seed}/{salt}".encode(), 5)
+        if word not in seen:
+            seen.add(word)
+            yield word
+
+
+def _word(content: bytes, length: int) -> str:
+    number = int.from_bytes(blake2b(content, digest_size=16).digest(), "big")
+    letters = []
+    for _ in range(length):
+        number, letter = divmod(number, len(_LETTERS))
+        letters.append(_LETTERS[letter])
+    return "".join(letters)
