@@ -1,0 +1,60 @@
+"""Logs as JSON lines: a sentence that is always the same, and what it is about in fields.
+
+`log.info("change landed", extra=fields(revision=7))` becomes `{"time": ..., "level": "info", "scope": "xds",
+"msg": "change landed", "revision": 7}`, the keys that istiod's `--log_as_json` has.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+import msgspec
+
+_FIELDS: Final = "fields_of_record"
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=str)
+
+
+def fields(**values: object) -> dict[str, Mapping[str, object]]:
+    """What goes into `extra`: the fields of one line."""
+    return {_FIELDS: values}
+
+
+class JsonLines(logging.Formatter):
+    """Formats records as one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "scope": record.name.removeprefix("pilotpy."),
+            "msg": record.getMessage(),
+            **getattr(record, _FIELDS, {}),
+        }
+        if record.exc_info:
+            line["stack"] = self.formatException(record.exc_info)
+        return _ENCODER.encode(line).decode()
+
+
+class TextLines(logging.Formatter):
+    """Formats records for a person at a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        said = "".join(f"  {name}={value}" for name, value in getattr(record, _FIELDS, {}).items())
+        line = f"{record.levelname.lower():8}{record.name.removeprefix('pilotpy.'):12}{record.getMessage()}{said}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def log_to(stream: TextIO = sys.stderr, *, as_json: bool, level: int = logging.INFO) -> None:
+    """Write the logs of pilotpy to a stream, and to no other."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines() if as_json else TextLines())
+    log = logging.getLogger("pilotpy")
+    log.handlers[:] = [handler]
+    log.setLevel(level)
+    log.propagate = False

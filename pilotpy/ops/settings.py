@@ -1,0 +1,70 @@
+"""What the people who run a control plane may set, under istiod's names where istiod has the setting.
+
+Source: pilot/pkg/features (variables), pilot/cmd/pilot-discovery/app/cmd.go (addresses).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+
+
+class Wrong(ValueError):
+    """A setting that cannot be read; the message names it."""
+
+
+class Settings(NamedTuple):
+    """How one control plane runs."""
+
+    http_address: str = ":8080"
+    grpc_address: str = ":15010"
+    monitoring_address: str = ":15014"
+    debounce_after: timedelta = timedelta(milliseconds=100)  # of quiet, before a change is compiled
+    debounce_max: timedelta = timedelta(seconds=10)  # that a change may wait for quiet
+    endpoint_window: timedelta = timedelta(milliseconds=100)  # in which endpoint changes are gathered
+    answer_patience: timedelta = timedelta(seconds=5)  # that a type waits for the ACK of the one before it
+    streams_per_second: float = 500.0  # new ones; 0: no limit
+    large_pushes: int = 25  # responses above 256 KiB under way at once
+    connection_age: timedelta | None = None
+    shutdown: timedelta = timedelta(seconds=10)
+    system_namespace: str = "istio-system"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Settings:
+        """The settings that environment variables name; the others as they are by default. Raises `Wrong`."""
+        found: dict[str, Any] = {}
+        for name, variable in _SPANS.items():
+            if text := environment.get(variable):
+                found[name] = span(text, variable)
+        for name, variable, kind in _NUMBERS:
+            if text := environment.get(variable):
+                try:
+                    found[name] = kind(text)
+                except ValueError:
+                    raise Wrong(f"{variable}: {text!r} is not a number") from None
+        return cls()._replace(**found)
+
+
+_SPANS: Final = {
+    "debounce_after": "PILOT_DEBOUNCE_AFTER",
+    "debounce_max": "PILOT_DEBOUNCE_MAX",
+    "endpoint_window": "PILOTPY_ENDPOINT_WINDOW",
+    "answer_patience": "PILOTPY_ANSWER_PATIENCE",
+}
+_NUMBERS: Final = (
+    ("streams_per_second", "PILOT_MAX_REQUESTS_PER_SECOND", float),
+    ("large_pushes", "PILOT_PUSH_THROTTLE", int),
+)
+
+_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def span(text: str, name: str) -> timedelta:
+    """A duration as Go writes it: "100ms", "1m30s". Raises `Wrong`, which names the setting."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise Wrong(f"{name}: {text!r} is not a duration such as 100ms or 1m30s")
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))

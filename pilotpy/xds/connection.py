@@ -1,0 +1,189 @@
+"""One client at the edge: the task that reads it, the task that writes to it, and the session between them.
+
+The only place where a session meets a stream and a clock. Reads and writes do not wait for each other, but a client
+that does not read what it is sent is soon no longer read either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from pilotpy.ops.instruments import Instruments
+from pilotpy.ops.timeline import Outcome
+from pilotpy.xds import delta, sotw
+from pilotpy.xds.admission import check_type, request_in
+from pilotpy.xds.names import TooManyNames
+from pilotpy.xds.publication import Node, Seat
+from pilotpy.xds.resource_type import BY_URL, HEALTH_URL
+from pilotpy.xds.session import Send, Session
+from pilotpy.xds.transport import Code, Refusal, Stream
+from pilotpy.xds.watch import Rejection
+from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+
+LARGE: Final = 256 << 10  # bytes; a response from here on waits for one of the few places for large ones
+_REQUESTS_AHEAD: Final = 64  # read while the client leaves a response unread
+_OWED: Final = 64  # publications whose end on this stream is still reported one by one
+
+
+class Shared(NamedTuple):
+    """What all connections of an edge have in common."""
+
+    instruments: Instruments
+    patience: timedelta  # that a type waits for the client's answer to the one before it
+    large: asyncio.Semaphore
+    rejected: Callable[[Connection, Rejection], None]
+
+
+class Connection:
+    """A client's stream and its state."""
+
+    def __init__(self, id_: str, node: Node, stream: Stream, session: Session, shared: Shared) -> None:
+        self.id = id_
+        self.node = node
+        self.peer = stream.peer
+        self.session = session
+        self.since: datetime = shared.instruments.clock.now()
+        self.sent_at: dict[str, datetime] = {}  # by type URL
+        self.seat: Seat
+        self._stream = stream
+        self._shared = shared
+        self._clock, self._metrics, self._timeline = shared.instruments
+        self._revision = 0
+        self._owed: deque[int] = deque(maxlen=_OWED)
+        self._refused = False
+        self._unread = 0
+        self._caught_up = asyncio.Event()
+        self._woken: asyncio.Future[None] | None = None
+        self._stirred = False
+        self._lapse: asyncio.TimerHandle | None = None
+
+    # -- what wakes it -------------------------------------------------------------------------
+
+    def published(self) -> None:
+        """The compiler has a new publication for this client."""
+        publication = self.seat.publication
+        self.session.changed(publication)
+        if publication.revision > self._revision:
+            self._revision = publication.revision
+            self._owed.append(publication.revision)
+        self._stir()
+
+    def _stir(self) -> None:
+        self._stirred = True
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def push_all(self) -> None:
+        """Send the client all that it watches once more."""
+        self.session.resend()
+        self._stir()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    async def run(self, first: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
+        """Serve until the client hangs up. Raises `Refusal`, and `ConnectionError` if the stream broke."""
+        writing = asyncio.create_task(self._write(), name=f"write {self.id}")
+        reading = asyncio.create_task(self._read(first), name=f"read {self.id}")
+        both = (reading, writing)
+        try:
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            if self._lapse is not None:
+                self._lapse.cancel()
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _read(self, first: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
+        self._receive(first)
+        while (message := await self._stream.read()) is not None:
+            self._receive(request_in(message, incremental=self._stream.incremental))
+            self._unread += 1
+            if self._unread > _REQUESTS_AHEAD:
+                self._caught_up.clear()
+                await self._caught_up.wait()
+
+    def _receive(self, request: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
+        url = request.type_url
+        if url == HEALTH_URL:
+            return
+        check_type(url)
+        try:
+            if isinstance(request, DiscoveryRequest):
+                current = sotw.receive(self.session, request)
+            else:
+                current = delta.receive(self.session, request)
+        except TooManyNames as too_many:
+            raise Refusal(Code.RESOURCE_EXHAUSTED, f"{BY_URL[url].short}: {too_many}") from None
+        if not current:
+            self._metrics.expired.add(BY_URL[url].short)
+            return
+        for rejection in self.session.rejections:
+            self._refused = True
+            self._shared.rejected(self, rejection)
+        self.session.rejections.clear()
+        self.seat.want(url)
+        self._stir()
+
+    # -- writing -------------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while (send := self.session.next()) is not None:
+                await self._send(send)
+            self._unread = 0
+            self._caught_up.set()
+            self._settle()
+            if self.session.waits and self._lapse is None:
+                self._lapse = loop.call_later(self._shared.patience.total_seconds(), self._lapsed)
+            if not self._stirred:
+                self._woken = loop.create_future()
+                await self._woken
+            self._stirred = False
+
+    def _lapsed(self) -> None:
+        self._lapse = None
+        self.session.lapse()
+        self._stir()
+
+    async def _send(self, send: Send) -> None:
+        if self._lapse is not None:
+            self._lapse.cancel()
+            self._lapse = None
+        short = send.type.short
+        body = bytes(send)
+        if send.pushed and (delay := self._timeline.sent(send.revision)) is not None:
+            self._metrics.convergence.observe(delay.total_seconds())
+        started = self._clock.moment()
+        if len(body) < LARGE:
+            await self._stream.write(body)
+        else:
+            async with self._shared.large:
+                await self._stream.write(body)
+        self._metrics.send_time.observe(self._clock.moment() - started)
+        self._metrics.pushes.add(short)
+        self._metrics.sizes.labels(short).observe(len(body))
+        self.sent_at[send.type.url] = self._clock.now()
+
+    # -- what became of publications -------------------------------------------------------------
+
+    def _settle(self) -> None:
+        settled = self.session.settled
+        while self._owed and self._owed[0] <= settled:
+            outcome = Outcome.REFUSED if self._refused else Outcome.ACKED
+            self._timeline.ended(self._owed.popleft(), self.id, outcome)
+        if not self._owed:
+            self._refused = False
+
+    def hung_up(self) -> None:
+        """The stream is over, and with it what it was still owed."""
+        for revision in self._owed:
+            self._timeline.ended(revision, self.id, Outcome.GONE)
+        self._owed.clear()

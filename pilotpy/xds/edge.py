@@ -1,0 +1,102 @@
+"""Holds the streams: admits clients, seats them at the compiler, and knows who is connected.
+
+From a `Compiler` and any number of transports to proxies that hold what was compiled for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from pilotpy.ops.instruments import Instruments
+from pilotpy.ops.logs import fields
+from pilotpy.ops.settings import Settings
+from pilotpy.xds.admission import Gate, check_type, node_in, request_in
+from pilotpy.xds.batch import Batches
+from pilotpy.xds.connection import Connection, Shared
+from pilotpy.xds.publication import Compiler, Unacceptable
+from pilotpy.xds.resource_type import HEALTH_URL
+from pilotpy.xds.session import Session
+from pilotpy.xds.transport import Code, Refusal, Stream
+from pilotpy.xds.watch import Rejection
+
+_LOG: Final = logging.getLogger("pilotpy.ads")
+
+
+class Edge:
+    """The streams of one process."""
+
+    def __init__(self, compiler: Compiler, settings: Settings, instruments: Instruments) -> None:
+        self.connections: dict[str, Connection] = {}  # by connection id
+        self._compiler = compiler
+        self._gate = Gate(settings.streams_per_second, instruments.clock)
+        self._metrics = instruments.metrics
+        self._batches = Batches()
+        self._count = 0
+        self._shared = Shared(
+            instruments, settings.answer_patience, asyncio.Semaphore(settings.large_pushes), self._rejected
+        )
+
+    def push_all(self) -> int:
+        """Send every client all that it watches once more; returns how many there are."""
+        for connection in self.connections.values():
+            connection.push_all()
+        return len(self.connections)
+
+    async def serve(self, stream: Stream) -> None:
+        """Serve one stream to its end. Raises `Refusal`."""
+        if not self._compiler.ready:
+            raise Refusal(Code.UNAVAILABLE, "not ready to serve, try again later")
+        await self._gate.enter()
+        request = None
+        while request is None or request.type_url == HEALTH_URL:
+            message = await stream.read()
+            if message is None:
+                return
+            request = request_in(message, incremental=stream.incremental)
+        node = node_in(request)
+        check_type(request.type_url)
+        self._count += 1
+        id_ = f"{(node.id.split('~') + [node.id] * 2)[2]}-{self._count}"
+        connection = Connection(
+            id_, node, stream, Session(id_, self._batches, incremental=stream.incremental), self._shared
+        )
+        try:
+            connection.seat = self._compiler.connect(id_, node, connection.published)
+        except Unacceptable as wrong:
+            raise Refusal(Code.INVALID_ARGUMENT, str(wrong)) from None
+        version = str(node.metadata.get("ISTIO_VERSION", "unknown"))
+        self.connections[id_] = connection
+        self._metrics.clients.labels(version).inc()
+        _LOG.info("connected", extra=fields(connection=id_, peer=stream.peer, node=node.id))
+        try:
+            await connection.run(request)
+        except Refusal as refusal:
+            _LOG.warning("refused", extra=fields(connection=id_, code=refusal.code.value, reason=refusal.message))
+            raise
+        except ConnectionError:
+            pass  # hung up while we wrote; the client will be back
+        except Exception as ours:
+            self._metrics.errors.add()
+            _LOG.exception("stream failed", extra=fields(connection=id_))
+            raise Refusal(Code.INTERNAL, "internal error, see the control plane's log") from ours
+        finally:
+            del self.connections[id_]
+            connection.seat.leave()
+            connection.hung_up()
+            self._metrics.clients.labels(version).dec()
+            _LOG.info("disconnected", extra=fields(connection=id_))
+
+    def _rejected(self, connection: Connection, rejection: Rejection) -> None:
+        self._metrics.rejects.add(rejection.type.short)
+        _LOG.error(
+            "rejected",
+            extra=fields(
+                connection=connection.id,
+                type=rejection.type.short,
+                resources=rejection.names[:10],
+                more=max(0, len(rejection.names) - 10),
+                reason=rejection.message,
+            ),
+        )

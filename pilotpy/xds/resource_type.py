@@ -1,0 +1,54 @@
+"""The types of resources that a stream may ask for: their URLs, their order, what stands for a missing one.
+
+Source: Envoy's xDS protocol page ("Eventual consistency considerations") for the order; Istio's table of generators
+for what is a wildcard. Istio's own types keep the names that its agent asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pilotpy.compile.encoded import Encoded
+from pilotpy.compile.wire import delimited
+
+_GOOGLE = "type.googleapis.com/"
+
+
+class ResourceType(NamedTuple):
+    """One type of resource."""
+
+    url: str
+    short: str  # as istiod's metrics and istioctl call it: "cds"
+    wildcard: bool = True  # an empty list of names asks for all; else for none
+    missing: Callable[[str], Encoded] | None = None  # what a client gets for a name that nothing has
+    leaves_last: bool = False  # removed only once nothing sent after it can point to it any more
+
+
+def _empty_assignment(name: str) -> Encoded:
+    # Left out, its cluster would go on warming for ever. ClusterLoadAssignment.cluster_name is field 1.
+    return Encoded(name, delimited(1, name.encode()))
+
+
+def _empty_route(name: str) -> Encoded:
+    # RouteConfiguration.name is field 1; field 7, validate_clusters, is a BoolValue that says false.
+    return Encoded(name, delimited(1, name.encode()) + b"\x3a\x00")
+
+
+CLUSTER = ResourceType(_GOOGLE + "envoy.config.cluster.v3.Cluster", "cds", leaves_last=True)
+ENDPOINT = ResourceType(
+    _GOOGLE + "envoy.config.endpoint.v3.ClusterLoadAssignment", "eds", wildcard=False, missing=_empty_assignment
+)
+LISTENER = ResourceType(_GOOGLE + "envoy.config.listener.v3.Listener", "lds")
+ROUTE = ResourceType(_GOOGLE + "envoy.config.route.v3.RouteConfiguration", "rds", wildcard=False, missing=_empty_route)
+SECRET = ResourceType(_GOOGLE + "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", wildcard=False)
+EXTENSION = ResourceType(_GOOGLE + "envoy.config.core.v3.TypedExtensionConfig", "ecds", wildcard=False)
+NAME_TABLE = ResourceType(_GOOGLE + "istio.networking.nds.v1.NameTable", "nds")
+PROXY_CONFIG = ResourceType(_GOOGLE + "istio.mesh.v1alpha1.ProxyConfig", "pcds")
+
+# Make before break: what is pointed to comes before what points to it.
+IN_ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION, NAME_TABLE, PROXY_CONFIG)
+BY_URL = {type_.url: type_ for type_ in IN_ORDER}
+
+HEALTH_URL = _GOOGLE + "istio.v1.HealthInformation"  # told, never asked for
+DEBUG_URL = "istio.io/debug"  # and all that begins so

@@ -1,0 +1,177 @@
+"""One ADS stream as a state machine: requests and publications in, responses out. No sockets, no clock.
+
+Answers to requests come first. Pushes follow one publication at a time, type after type in the order of make before
+break; a type waits until the client has answered the one before it (`lapse` ends the wait), and publications that
+arrive meanwhile replace each other. Nothing is queued: `next` says what to send from what is known when it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pilotpy.compile.encoded import EMPTY, Tree
+from pilotpy.xds.batch import Batch, Batches, response
+from pilotpy.xds.names import NO_NAMES, Names, interned
+from pilotpy.xds.publication import NOTHING_YET, Publication
+from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, IN_ORDER, LISTENER, ROUTE, ResourceType
+from pilotpy.xds.watch import Rejection, Watch
+
+
+class Send(NamedTuple):
+    """A response to be written."""
+
+    type: ResourceType
+    batch: Batch
+    version: str
+    nonce: str
+    revision: int
+    incremental: bool
+    pushed: bool  # of our own accord; otherwise asked for
+
+    def __bytes__(self) -> bytes:
+        return response(self.type, self.batch, self.version, self.nonce, incremental=self.incremental)
+
+
+class Session:
+    """State of one stream; see the module's docstring. Not shared between tasks."""
+
+    def __init__(self, name: str, batches: Batches, *, incremental: bool) -> None:
+        self.name = name
+        self.incremental = incremental
+        self.watches: dict[str, Watch] = {}  # by type URL
+        self.rejections: list[Rejection] = []  # not yet taken by the edge
+        self.settled = 0  # the latest revision that the client has answered to the last resource
+        self._batches = batches
+        self._serving = NOTHING_YET
+        self._next: Publication | None = None
+        self._awaiting: Watch | None = None
+        self._count = 0
+
+    # -- what arrives --------------------------------------------------------------------------
+
+    def watch(self, type_: ResourceType) -> Watch:
+        """A new watch of a type, in place of any before it."""
+        self.unwatch(type_)
+        watch = self.watches[type_.url] = Watch(type_, self.incremental, self._batches)
+        return watch
+
+    def unwatch(self, type_: ResourceType) -> None:
+        """Forget a type; nobody will answer for it any more."""
+        gone = self.watches.pop(type_.url, None)
+        if gone is not None and gone is self._awaiting:
+            self._awaiting = None
+
+    def changed(self, publication: Publication) -> None:
+        """The compiler has something newer."""
+        self._next = publication
+
+    def acked(self, watch: Watch, nonce: str) -> None:
+        """The client took a response that it was sent."""
+        watch.acked(nonce)
+        self._answered(watch, nonce)
+
+    def nacked(self, watch: Watch, nonce: str, message: str) -> None:
+        """The client refused a response. The next type goes out nevertheless."""
+        self.rejections.append(watch.nacked(nonce, message))
+        self._answered(watch, nonce)
+
+    def resend(self) -> None:
+        """Send everything once more with the next pushes, changed or not."""
+        for watch in self.watches.values():
+            watch.again = interned(resource.name for resource in watch.held) if watch.wildcard else watch.names
+
+    def lapse(self) -> None:
+        """The client had its time to answer."""
+        self._awaiting = None
+
+    def _answered(self, watch: Watch, nonce: str) -> None:
+        if self._awaiting is watch and nonce == watch.nonce_sent:
+            self._awaiting = None
+
+    # -- what leaves ---------------------------------------------------------------------------
+
+    @property
+    def waits(self) -> bool:
+        """Whether something to send waits for the client's answer."""
+        return self._awaiting is not None and (self._next is not None or any(self._behind()))
+
+    def next(self) -> Send | None:
+        """What to send now; None: nothing until something arrives."""
+        while True:
+            send = self._answer() or self._push()
+            if send is not None or self._awaiting is not None:
+                return send
+            self.settled = self._serving.revision
+            if self._next is None:
+                return None
+            self._serving, self._next = self._next, None
+
+    def _answer(self) -> Send | None:
+        for watch in self._in_order():
+            if not (watch.owes_all or watch.owes):
+                continue
+            tree = self._serving.trees.get(watch.type.url)
+            if tree is None:
+                self._take_up(watch)
+                tree = self._serving.trees.get(watch.type.url)
+                if tree is None:
+                    continue  # not compiled yet, or never
+            before, owed = (EMPTY, NO_NAMES) if watch.owes_all else (watch.held, watch.owes)
+            batch = watch.answer(tree)
+            if batch is not None:
+                return self._sending(watch, batch, before, owed, pushed=False)
+        return None
+
+    def _take_up(self, watch: Watch) -> None:
+        """Give a type its first collection, even while the others still wait for their turn."""
+        if self._next is not None and (tree := self._next.trees.get(watch.type.url)) is not None:
+            trees = {**self._serving.trees, watch.type.url: tree}
+            self._serving = Publication(self._serving.revision, self._next.version, trees)
+
+    def _push(self) -> Send | None:
+        if self._awaiting is not None:
+            return None
+        for watch in self._behind():
+            before, besides = watch.held, watch.again
+            batch = watch.push(self._serving.trees[watch.type.url])
+            if batch:
+                return self._sending(watch, batch, before, besides, pushed=True)
+        for watch in self._in_order():
+            batch = watch.farewell()
+            if batch:
+                return self._sending(watch, batch, watch.held, NO_NAMES, pushed=True)
+        return None
+
+    def _sending(self, watch: Watch, batch: Batch, before: Tree, besides: Names, *, pushed: bool) -> Send:
+        self._count += 1
+        nonce = f"{self.name}/{self._count}"
+        watch.sent(nonce, before, besides)
+        self._awaiting = watch
+        self._warm(watch, before, pushed=pushed)
+        serving = self._serving
+        return Send(watch.type, batch, serving.version, nonce, serving.revision, self.incremental, pushed)
+
+    def _warm(self, sent: Watch, before: Tree, *, pushed: bool) -> None:
+        """See to it that what Envoy builds anew gets its parts again: it asks but once for what has not changed."""
+        endpoints, routes = self.watches.get(ENDPOINT.url), self.watches.get(ROUTE.url)
+        if sent.type is CLUSTER and endpoints is not None:
+            if pushed or not self.incremental:
+                changed = self._batches.changes(before, sent.held, endpoints.names).resources
+                endpoints.again = interned(endpoints.again.union(resource.name for resource in changed))
+            else:
+                endpoints.again = endpoints.names
+        if sent.type is LISTENER and routes is not None and not self.incremental:
+            routes.again = routes.names
+
+    def _behind(self) -> Iterator[Watch]:
+        for watch in self._in_order():
+            tree = self._serving.trees.get(watch.type.url)
+            if tree is not None and not watch.owes_all and (watch.again or tree != watch.held):
+                yield watch
+
+    def _in_order(self) -> Iterator[Watch]:
+        for type_ in IN_ORDER:
+            watch = self.watches.get(type_.url)
+            if watch is not None:
+                yield watch

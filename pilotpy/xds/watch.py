@@ -1,0 +1,192 @@
+"""One type of resource on one stream: what the client asked for, what it holds, and what it refused.
+
+Knows neither nonces' meaning nor the order of types: `sotw` and `delta` read requests into it, `session` decides when
+it may speak. No clock and no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from pilotpy.compile.encoded import EMPTY, Encoded, Tree
+from pilotpy.xds.batch import NOTHING, Batch, Batches, found, version_of
+from pilotpy.xds.names import NO_NAMES, Names, interned
+from pilotpy.xds.resource_type import ResourceType
+
+_MOST_UNANSWERED: Final = 16  # responses whose ACK may still be on its way
+
+
+class Refused(NamedTuple):
+    """A resource that the client will not have in this form."""
+
+    digest: bytes
+    standing: Encoded | None  # what it accepted before; None: it never had it
+
+
+class Rejection(NamedTuple):
+    """A NACK: of what, and in Envoy's own words."""
+
+    type: ResourceType
+    nonce: str
+    message: str
+    names: tuple[str, ...]  # sorted; those that the message names, or all that were new to the client
+
+
+class _Sent(NamedTuple):
+    before: Tree
+    after: Tree
+    besides: Names  # sent though they had not changed
+
+
+@dataclass(slots=True)
+class Watch:
+    """The state of one type on one stream."""
+
+    type: ResourceType
+    incremental: bool
+    batches: Batches
+    names: Names = NO_NAMES
+    wildcard: bool = False  # all of the type, whatever `names` says
+    held: Tree = EMPTY  # the collection as it was last sent, as far as the client watches it
+    accepted: Tree = EMPTY  # the collection as of the last ACK
+    nonce_sent: str = ""
+    nonce_acked: str = ""
+    error: str = ""  # the last NACK's words, until what it refused has been replaced and accepted
+    always_respond: bool = False
+    owes_all: bool = False  # an answer with all that is watched
+    owes: Names = NO_NAMES  # an answer with these
+    again: Names = NO_NAMES  # to be sent with the next push even if unchanged
+    versions: Mapping[str, str] = field(default_factory=dict)  # what a returning client holds, until answered
+    leaving: dict[str, Encoded] = field(default_factory=dict)  # gone, but the client is not yet told
+    refused: dict[str, Refused] = field(default_factory=dict)
+    _unanswered: dict[str, _Sent] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> Names | None:
+        """The names that the client watches; None: all."""
+        return None if self.wildcard else self.names
+
+    # -- what to send ------------------------------------------------------------------------
+
+    def answer(self, tree: Tree) -> Batch | None:
+        """What a request is owed, which may be an empty batch; None if nothing is owed."""
+        if self.owes_all:
+            self.owes_all, self.owes, self.again = False, NO_NAMES, NO_NAMES
+            self.held, self.leaving = tree, {}
+            return self._unknown(self._offered(self.batches.whole(self.type, tree, self.wanted)))
+        if self.owes:
+            owed, self.owes = self.owes, NO_NAMES
+            return self._offered(self.batches.whole(self.type, tree, owed))
+        return None
+
+    def push(self, tree: Tree) -> Batch:
+        """What the client needs to hold `tree`; empty if nothing. Names that leave last are kept for `farewell`."""
+        if tree == self.held and not self.again:
+            return NOTHING
+        old, again = self.held, self.again if self.wildcard else self.again & self.names
+        self.held, self.again = tree, NO_NAMES
+        changes = self.batches.changes(old, tree, self.wanted)
+        if changes.removed and self.type.leaves_last:
+            self.leaving |= found(old, frozenset(changes.removed))
+        resources = changes.resources
+        if again:
+            changed = {resource.name for resource in resources}
+            resources += tuple(self.batches.whole(self.type, tree, interned(again - changed)).resources)
+        if self.wildcard and not self.incremental:
+            waits = self.type.leaves_last and not resources
+            return NOTHING if waits or not (resources or changes.removed) else self._everything(tree)
+        if self.type.missing or self.type.leaves_last:
+            # A name that is missing has been given its stand-in when it was asked for, or its owner is about to go.
+            return self._offered(changes if not again and not changes.removed else Batch(resources))
+        return self._offered(Batch(resources, changes.removed) if again else changes)
+
+    def farewell(self) -> Batch:
+        """What tells the client of the resources that left; empty if none did."""
+        leaving, self.leaving = self.leaving, {}
+        if not leaving:
+            return NOTHING
+        return Batch((), sorted(leaving)) if self.incremental else self._everything(self.held)
+
+    def _everything(self, tree: Tree) -> Batch:
+        """The state of the world, with what is about to leave it."""
+        whole = self._offered(self.batches.whole(self.type, tree, None))
+        return Batch((*whole.resources, *self.leaving.values())) if self.leaving else whole
+
+    def _offered(self, batch: Batch) -> Batch:
+        """The batch with what the client accepted last in place of what it refused."""
+        if not self.refused:
+            return batch
+        offered: list[Encoded] = []
+        for resource in batch.resources:
+            refused = self.refused.get(resource.name)
+            if refused is None or refused.digest != resource.digest:
+                offered.append(resource)
+            elif refused.standing is not None:
+                offered.append(refused.standing)
+        return Batch(offered, batch.removed)
+
+    def _unknown(self, batch: Batch) -> Batch:
+        """The batch without what a returning client holds already, and the names that are no more."""
+        if not self.versions:
+            return batch
+        versions, self.versions = self.versions, {}
+        there = {resource.name for resource in batch.resources}
+        gone = set(batch.removed) if self.type.missing else set(batch.removed) | (versions.keys() - there)
+        return Batch((r for r in batch.resources if versions.get(r.name) != version_of(r)), sorted(gone))
+
+    # -- what became of it -------------------------------------------------------------------
+
+    def sent(self, nonce: str, before: Tree, besides: Names = NO_NAMES) -> None:
+        """Remember a response that leaves for the client, and what the client held before it."""
+        self.nonce_sent = nonce
+        self._unanswered[nonce] = _Sent(before, self.held, besides)
+        if len(self._unanswered) > _MOST_UNANSWERED:
+            del self._unanswered[next(iter(self._unanswered))]
+
+    def expects(self, nonce: str) -> bool:
+        """Whether an answer to this response of ours may still come."""
+        return nonce in self._unanswered
+
+    def acked(self, nonce: str) -> None:
+        """The client took a response."""
+        sent = self._unanswered.pop(nonce)
+        self.nonce_acked = nonce
+        self.accepted = sent.after
+        if self.refused:
+            offered = found(sent.after, frozenset(self.refused))
+            for name, refused in list(self.refused.items()):
+                if name not in offered or offered[name].digest != refused.digest:
+                    del self.refused[name]  # its successor is in force, or it is gone
+        if not self.refused:
+            self.error = ""
+
+    def nacked(self, nonce: str, message: str) -> Rejection:
+        """The client refused a response: find out which of its resources, and keep them from it."""
+        self.error = message
+        sent = self._unanswered.pop(nonce, None)
+        if sent is None:
+            return Rejection(self.type, nonce, message, ())
+        changed = self.batches.changes(sent.before, sent.after, self.wanted).resources
+        besides = tuple(found(sent.after, sent.besides).values())
+        blamed = _named(message, changed + besides) or changed or besides
+        accepted = found(self.accepted, frozenset(resource.name for resource in blamed))
+        for resource in blamed:
+            before = self.refused.get(resource.name)
+            standing = before.standing if before is not None else accepted.get(resource.name)
+            same = standing is not None and standing.digest == resource.digest
+            self.refused[resource.name] = Refused(resource.digest, None if same else standing)
+        return Rejection(self.type, nonce, message, tuple(sorted(resource.name for resource in blamed)))
+
+
+def _named(message: str, resources: Iterable[Encoded]) -> tuple[Encoded, ...]:
+    """The resources whose names stand in a message as words of their own."""
+    return tuple(
+        resource
+        for resource in resources
+        if resource.name
+        and resource.name in message
+        and re.search(rf"(?<![\w.|-]){re.escape(resource.name)}(?![\w|-]|\.\w)", message)
+    )
