@@ -1,20 +1,22 @@
-"""Which query answers for each type of resource, and which facets of a proxy's view it takes.
-
-The whole of what the edges know of the compiler. Queries take no more of a view than they read, so that proxies
-share answers.
-"""
+"""Which query answers for each type of resource, and which facets of a proxy's view it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
-from pilotpy.engine import Query
-from pilotpy.mesh.view import View
+from pilotpy.compile.clusters import clusters
+from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, LISTENERS, NAMES, ROUTES, Collection
+from pilotpy.compile.endpoints import assignments
+from pilotpy.compile.listeners import listeners
+from pilotpy.compile.names import name_table
+from pilotpy.compile.routes import routes
 
-
-class Collection(NamedTuple):
-    """All resources of one type that a proxy is given: a query that returns a `Tree`, and its arguments."""
-
-    query: Query[..., Any]
-    facets: Callable[[View], tuple[Hashable, ...]]
+# By type URL.
+COLLECTIONS: Final[Mapping[str, Collection]] = {
+    CLUSTERS: Collection(clusters, lambda v: (v.scope, v.inbound, v.place, v.features)),
+    ENDPOINTS: Collection(assignments, lambda v: (v.scope, v.place)),
+    LISTENERS: Collection(listeners, lambda v: (v.scope, v.inbound, v.features, v.listening)),
+    ROUTES: Collection(routes, lambda v: (v.scope, v.listening)),
+    NAMES: Collection(name_table, lambda v: (v.scope, v.place)),
+}

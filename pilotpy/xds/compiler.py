@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from pilotpy.compile.collections import Collection
+from pilotpy.compile.collection import Collection
 from pilotpy.compile.encoded import Tree
 from pilotpy.engine import Engine, OutOfTime, Put, Query
 from pilotpy.mesh.kinds import PROXIES

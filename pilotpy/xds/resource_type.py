@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, GOOGLE, LISTENERS, NAMES, ROUTES
 from pilotpy.compile.encoded import Encoded
 from pilotpy.compile.wire import delimited
-
-_GOOGLE = "type.googleapis.com/"
 
 
 class ResourceType(NamedTuple):
@@ -35,20 +34,18 @@ def _empty_route(name: str) -> Encoded:
     return Encoded(name, delimited(1, name.encode()) + b"\x3a\x00")
 
 
-CLUSTER = ResourceType(_GOOGLE + "envoy.config.cluster.v3.Cluster", "cds", leaves_last=True)
-ENDPOINT = ResourceType(
-    _GOOGLE + "envoy.config.endpoint.v3.ClusterLoadAssignment", "eds", wildcard=False, missing=_empty_assignment
-)
-LISTENER = ResourceType(_GOOGLE + "envoy.config.listener.v3.Listener", "lds")
-ROUTE = ResourceType(_GOOGLE + "envoy.config.route.v3.RouteConfiguration", "rds", wildcard=False, missing=_empty_route)
-SECRET = ResourceType(_GOOGLE + "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", wildcard=False)
-EXTENSION = ResourceType(_GOOGLE + "envoy.config.core.v3.TypedExtensionConfig", "ecds", wildcard=False)
-NAME_TABLE = ResourceType(_GOOGLE + "istio.networking.nds.v1.NameTable", "nds")
-PROXY_CONFIG = ResourceType(_GOOGLE + "istio.mesh.v1alpha1.ProxyConfig", "pcds")
+CLUSTER = ResourceType(CLUSTERS, "cds", leaves_last=True)
+ENDPOINT = ResourceType(ENDPOINTS, "eds", wildcard=False, missing=_empty_assignment)
+LISTENER = ResourceType(LISTENERS, "lds")
+ROUTE = ResourceType(ROUTES, "rds", wildcard=False, missing=_empty_route)
+SECRET = ResourceType(GOOGLE + "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", wildcard=False)
+EXTENSION = ResourceType(GOOGLE + "envoy.config.core.v3.TypedExtensionConfig", "ecds", wildcard=False)
+NAME_TABLE = ResourceType(NAMES, "nds")
+PROXY_CONFIG = ResourceType(GOOGLE + "istio.mesh.v1alpha1.ProxyConfig", "pcds")
 
 # Make before break: what is pointed to comes before what points to it.
 IN_ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION, NAME_TABLE, PROXY_CONFIG)
 BY_URL = {type_.url: type_ for type_ in IN_ORDER}
 
-HEALTH_URL = _GOOGLE + "istio.v1.HealthInformation"  # told, never asked for
+HEALTH_URL = GOOGLE + "istio.v1.HealthInformation"  # told, never asked for
 DEBUG_URL = "istio.io/debug"  # and all that begins so

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from pilotpy.compile.collections import Collection
+from pilotpy.compile.collection import Collection
 from pilotpy.compile.encoded import Encoded, Tree
 from pilotpy.engine import Engine, Index, Kind, Put, query
 from pilotpy.mesh.kinds import PROXIES
