@@ -49,11 +49,6 @@ class Terms(NamedTuple):
         """The proxy's own address for its own workload."""
         return "127.0.0.1" if self.features.ipv4 else "::1"
 
-    @property
-    def anywhere(self) -> str:
-        """The address of listeners that no service has an address for: what is not captured must be sent to us."""
-        return self.loopback if self.listening.mode == "NONE" else self.wildcard
-
 
 def terms(q: Asking, features: Features, listening: Listening) -> Terms:
     """What the listeners of such proxies have in common."""

@@ -15,7 +15,7 @@ from pilotpy.compile.network_filters import TcpRoute, Tunnel
 from pilotpy.compile.outbound import is_headless, ranges, vips
 from pilotpy.engine import Asking
 from pilotpy.mesh.opaque_rules import OpaqueRule, Source, holds, opaque_rules
-from pilotpy.mesh.scopes import selected_for_all
+from pilotpy.mesh.own import selected_for_all
 from pilotpy.mesh.service import Port, Protocol, Service
 from pilotpy.mesh.services import holder
 from pilotpy.mesh.traffic_policy import NO_POLICY, traffic_rule

@@ -3,7 +3,8 @@
 A listener fills a slot: an address and a port. HTTP needs no address of its own: all HTTP services of a port share the
 wildcard slot and are told apart by their domains. Whatever is not HTTP, or must be sniffed, listens at the address of
 its service, and shares a slot where that address is another's too, or where there is none. Where nothing is captured
-(mode NONE) every slot is the proxy's own address, and so is shared.
+every slot is the proxy's own address, and so is shared. A Sidecar may ask for several exits, each with a manner of its
+own to listen and services of its own behind it.
 
 `listeners` fills the slots, `routes` answers for the names: both read them here. Source: istiod's core/listener.go.
 """
@@ -14,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.addresses import is_contested
 from pilotpy.mesh.config import mesh_config
@@ -21,11 +24,27 @@ from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Port, Protocol, Registry, Resolution, Service, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Listening, Part, Selected
+from pilotpy.mesh.view import Listening, Part, Scope, Selected
 
 HTTP_PROXY_ROUTE: Final = "http_proxy"
 UNCAPTURED: Final = "NONE"  # the mode in which nothing is captured
-ANYWHERE: Final = ""  # the wildcard address, or where nothing is captured the proxy's own
+ANYWHERE: Final = ""  # the wildcard address, or the proxy's own if it is bound
+
+
+class Manner(NamedTuple):
+    """How an exit listens. A key of queries."""
+
+    bound: bool = False  # nothing is redirected to it: whoever wants it connects to it
+    bind: str = ANYWHERE  # the one address of all its listeners, if it has one
+    port: int = 0  # its one port; 0: all ports of its services
+    protocol: Protocol = Protocol.AUTO  # of that one port, whatever the services say
+
+
+class Exit(NamedTuple):
+    """A way out of the workload: what is reached, and how. Which listeners it has, `slots` and `claims` tell."""
+
+    scope: Scope  # with nothing in its parts but what is reached here
+    manner: Manner
 
 
 class Slot(NamedTuple):
@@ -33,6 +52,7 @@ class Slot(NamedTuple):
 
     address: str
     port: int
+    bound: bool = False
 
 
 class Slots(NamedTuple):
@@ -87,16 +107,31 @@ def sniffed_route(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
+def exits(scope: Scope, mode: str) -> tuple[Exit, ...]:
+    """The exits of a scope in order. Where several have a listener or a route configuration, it is the first's."""
+    if not scope.egress:
+        return (Exit(scope, Manner(bound=mode == UNCAPTURED)),)
+    return tuple(
+        Exit(
+            scope._replace(parts=asked.parts, egress=()),
+            Manner(mode == UNCAPTURED or not asked.captured, asked.bind, asked.port, asked.protocol),
+        )
+        for asked in scope.egress
+        if not asked.bind.startswith("unix://")
+    )
+
+
 @query
-def sniffed_ports(q: Asking, key: ServiceKey, only: tuple[int, ...], mode: str) -> tuple[Port, ...]:
+def sniffed_ports(q: Asking, key: ServiceKey, only: tuple[int, ...], manner: Manner) -> tuple[Port, ...]:
     """The ports of a service whose listeners ask for `sniffed_route(host, port)`, in the service's order."""
     found = q(service, key)
-    if found is None or not any(port.protocol is Protocol.AUTO for port in found.ports):
+    if found is None or not any(port.protocol is Protocol.AUTO for port in _listened(found, only, manner)):
         return ()
-    taken = q(slots, key, only, mode)
-    at_address = {slot.port for slot in (*taken.own, *taken.shared) if slot.address != ANYWHERE}
+    taken = q(slots, key, only, manner)
+    at_address = {slot.port for slot in (*taken.own, *taken.shared) if slot.address != manner.bind}
     numbers = at_address.union(taken.per_endpoint)
-    return tuple(port for port in found.ports if port.protocol is Protocol.AUTO and port.number in numbers)
+    listened = _listened(found, only, manner)
+    return tuple(port for port in listened if port.protocol is Protocol.AUTO and port.number in numbers)
 
 
 @query
@@ -106,28 +141,28 @@ def http_proxy_port(q: Asking, listening: Listening) -> int:
 
 
 @query
-def http_ports(q: Asking, parts: tuple[Part, ...], mode: str) -> tuple[int, ...]:
-    """The ports whose wildcard slot asks for routes, sorted; the route configuration's name is the port."""
-    return tuple(sorted(q(claims, parts, mode).http))
+def http_ports(q: Asking, parts: tuple[Part, ...], manner: Manner) -> tuple[int, ...]:
+    """The ports whose shared listener asks for routes, sorted; the route configuration's name is the port."""
+    return tuple(sorted(q(claims, parts, manner).http))
 
 
 @query
-def claims(q: Asking, parts: tuple[Part, ...], mode: str) -> Claims:
-    """What all services of a scope claim of the shared slots."""
-    return _together(q(part_claims, part, mode) for part in parts)
+def claims(q: Asking, parts: tuple[Part, ...], manner: Manner) -> Claims:
+    """What all services of an exit claim of the shared slots."""
+    return _together(q(part_claims, part, manner) for part in parts)
 
 
 @query
-def part_claims(q: Asking, part: Part, mode: str) -> Claims:
+def part_claims(q: Asking, part: Part, manner: Manner) -> Claims:
     """What the services of one part claim of the shared slots."""
-    found = [(member, q(slots, member.service, member.ports, mode)) for member in q(members, part)]
+    found = [(member, q(slots, member.service, member.ports, manner)) for member in q(members, part)]
     return _together(
         Claims(taken.http, tuple(Claim(slot, taken.age, member) for slot in taken.shared)) for member, taken in found
     )
 
 
 @query
-def slots(q: Asking, key: ServiceKey, only: tuple[int, ...], mode: str) -> Slots:
+def slots(q: Asking, key: ServiceKey, only: tuple[int, ...], manner: Manner) -> Slots:
     """Where the ports of one service listen; nowhere if there is no such service or it is an alias."""
     found = q(service, key)
     if found is None or found.resolution is Resolution.ALIAS:
@@ -136,26 +171,46 @@ def slots(q: Asking, key: ServiceKey, only: tuple[int, ...], mode: str) -> Slots
     shared: list[Slot] = []
     own: list[Slot] = []
     per_endpoint: list[int] = []
-    for port in offered(found.ports, only):
+    for port in _listened(found, only, manner):
         if port.protocol.is_http:
             http.add(port.number)
-        elif mode != UNCAPTURED and is_headless(found) and not _is_alone(q, found, port):
+        elif _is_free(manner) and is_headless(found) and not _is_alone(q, found, port):
             per_endpoint.append(port.number)
         else:
-            for slot, is_shared in _addressed(q, found, port, mode):
+            for slot, is_shared in _addressed(q, found, port, manner):
                 (shared if is_shared else own).append(slot)
-                if slot.address == ANYWHERE and port.protocol is Protocol.AUTO:
+                if slot.address == manner.bind and port.protocol is Protocol.AUTO:
                     http.add(port.number)
     return Slots(frozenset(http), tuple(shared), tuple(own), tuple(per_endpoint), found.age)
 
 
-def _addressed(q: Asking, found: Service, port: Port, mode: str) -> Iterator[tuple[Slot, bool]]:
+def port_of(found: Service, number: int, manner: Manner) -> Port:
+    """The port of a service as an exit listens for it; the service has it."""
+    return next(port for port in _listened(found, (number,), manner) if port.number == number)
+
+
+def _listened(found: Service, only: tuple[int, ...], manner: Manner) -> tuple[Port, ...]:
+    """The ports of a service that an exit listens for."""
+    ports = offered(found.ports, only)
+    if not manner.port:
+        return ports
+    if manner.protocol is Protocol.HTTP_PROXY:
+        return (Port(manner.port, "", manner.protocol),) if ports else ()
+    return tuple(replace(port, protocol=manner.protocol) for port in ports if port.number == manner.port)
+
+
+def _is_free(manner: Manner) -> bool:
+    """Whether listeners may have the addresses that their services have."""
+    return not manner.bound and manner.bind == ANYWHERE
+
+
+def _addressed(q: Asking, found: Service, port: Port, manner: Manner) -> Iterator[tuple[Slot, bool]]:
     """The slots of a port, and whether each is shared."""
-    addresses = () if mode == UNCAPTURED else vips(found)
+    addresses = vips(found) if _is_free(manner) else ()
     for address in addresses:
         yield Slot(address, port.number), q(is_contested, address)
     if not addresses or ranges(found):
-        yield Slot(ANYWHERE, port.number), True
+        yield Slot(manner.bind, port.number, manner.bound), True
 
 
 def _is_alone(q: Asking, found: Service, port: Port) -> bool:

@@ -16,7 +16,7 @@ from pilotpy.compile.listener_filters import asks_for_http, outbound_listener_fi
 from pilotpy.compile.listener_settings import Terms
 from pilotpy.compile.network_filters import mongo_proxy, tcp_filters, to_cluster
 from pilotpy.compile.opaque_routes import Way
-from pilotpy.compile.outbound import UNCAPTURED, Slot
+from pilotpy.compile.outbound import Slot
 from pilotpy.compile.pieces import address, flag, origin, prefix_range
 from pilotpy.compile.wire import serialised
 from pilotpy.mesh.service import Protocol
@@ -59,8 +59,7 @@ def http_chain(
 
 def outbound_listener(slot: Slot, chains: Sequence[FilterChain], fallback: str, common: Terms) -> Encoded:
     """The listener of a slot; connections that no chain takes go to the cluster `fallback`."""
-    bound = common.listening.mode == UNCAPTURED
-    listener = outbound_frame(slot, common, bound=bound)
+    listener = outbound_frame(slot, common)
     matching = [chain for chain in chains if chain.HasField("filter_chain_match")]
     others = [chain for chain in chains if not chain.HasField("filter_chain_match")]
     if not matching:
@@ -76,7 +75,7 @@ def outbound_listener(slot: Slot, chains: Sequence[FilterChain], fallback: str, 
     return Encoded(listener.name, serialised(listener))
 
 
-def outbound_frame(slot: Slot, common: Terms, *, bound: bool) -> Listener:
+def outbound_frame(slot: Slot, common: Terms) -> Listener:
     """An outbound listener without filter chains."""
     return Listener(
         name=listener_name(slot),
@@ -85,7 +84,7 @@ def outbound_frame(slot: Slot, common: Terms, *, bound: bool) -> Listener:
         access_log=listener_logs(common.settings.logging, istio=common.istio),
         listener_filters_timeout=timedelta(0),
         continue_on_listener_filters_timeout=True,
-        bind_to_port=None if bound else flag(False),
+        bind_to_port=None if slot.bound else flag(False),
     )
 
 

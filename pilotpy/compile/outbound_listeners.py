@@ -16,10 +16,13 @@ from pilotpy.compile.opaque_routes import Client, ways
 from pilotpy.compile.outbound import (
     ANYWHERE,
     HTTP_PROXY_ROUTE,
-    UNCAPTURED,
+    Exit,
+    Manner,
     Slot,
     claims,
+    exits,
     http_proxy_port,
+    port_of,
     ranges,
     slots,
     sniffed_route,
@@ -31,7 +34,7 @@ from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.opaque_rules import Source, Sources, narrowed, sources_asked_for, together
 from pilotpy.mesh.scopes import members
-from pilotpy.mesh.service import Port, Protocol, Service
+from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Fallback, Features, Listening, Part, Scope, Selected
 from pilotpy_protos.envoy.config.listener.v3.listener_components_pb2 import FilterChain
@@ -43,6 +46,7 @@ class Around(NamedTuple):
     """What an outbound listener depends on besides its services. A key of queries."""
 
     fallback: str  # the cluster for connections that no chain takes
+    manner: Manner
     features: Features
     listening: Listening
 
@@ -56,17 +60,26 @@ class Opaque(NamedTuple):
 
 @query
 def outbound_listeners(q: Asking, scope: Scope, features: Features, listening: Listening) -> Tree:
-    """All outbound listeners but the one that captures."""
-    around = Around(fallback_cluster(scope.fallback), features, listening)
+    """All outbound listeners but the one that captures; names are unique."""
+    found = [q(exit_listeners, way_out, features, listening) for way_out in exits(scope, listening.mode)]
+    every = found[0] if len(found) == 1 else Tree({one.name: one for tree in reversed(found) for one in tree}.values())
+    return Tree([every, q(http_proxy, features, listening)])
+
+
+@query
+def exit_listeners(q: Asking, way_out: Exit, features: Features, listening: Listening) -> Tree:
+    """The listeners of one exit: those of services by their parts, then the shared ones."""
+    scope = way_out.scope
+    around = Around(fallback_cluster(scope.fallback), way_out.manner, features, listening)
     client = Source(scope.namespace, scope.held)
     own = [q(part_listeners, part, narrowed(client, q(part_sources, part)), around) for part in scope.parts]
-    return Tree([*own, Tree(_shared(q, scope, client, around)), q(http_proxy, features, listening)])
+    return Tree([*own, Tree(_shared(q, scope, client, around))])
 
 
 @query
 def part_listeners(q: Asking, part: Part, source: Source, around: Around) -> Tree:
     """The listeners of one part's services that have slots of their own."""
-    apart = [member for member in q(members, part) if _is_apart(q, member, around.listening.mode)]
+    apart = [member for member in q(members, part) if _is_apart(q, member, around.manner)]
     return Tree(
         q(service_listeners, member, narrowed(source, q(sources_asked_for, member.routes)), around) for member in apart
     )
@@ -83,10 +96,10 @@ def service_listeners(q: Asking, member: Selected, source: Source, around: Aroun
     """The listeners of one service at its own addresses, or at those of its endpoints."""
     found = q(service, member.service)
     assert found is not None, "only services have slots"
-    taken = q(slots, member.service, member.ports, around.listening.mode)
+    taken = q(slots, member.service, member.ports, around.manner)
     at = list(taken.own)
     for number in taken.per_endpoint:
-        name = _port(found, number).name
+        name = port_of(found, number, around.manner).name
         at += [Slot(one.address, number) for one in q(endpoints, member.service, name) if is_address(one.address)]
     claim = Opaque((member,), source)
     return Tree(_listener(q, slot, claim, around) for slot in dict.fromkeys(at))
@@ -108,9 +121,9 @@ def http_proxy(q: Asking, features: Features, listening: Listening) -> Tree:
     if not port:
         return EMPTY
     common = terms(q, features, listening)
-    slot = Slot(common.loopback, port)
+    slot = Slot(common.loopback, port, bound=True)
     chain = http_chain(HTTP_PROXY_ROUTE, slot, common, sniffed=False, absolute_urls=True)
-    listener = outbound_frame(slot, common, bound=True)
+    listener = outbound_frame(slot, common)
     listener.filter_chains.append(chain)
     return Tree([Encoded(listener.name, serialised(listener))])
 
@@ -120,52 +133,48 @@ def fallback_cluster(fallback: Fallback) -> str:
     return fallback.egress_proxy or (PASSTHROUGH if fallback.allow_any else BLACK_HOLE)
 
 
-def _is_apart(q: Asking, member: Selected, mode: str) -> bool:
-    taken = q(slots, member.service, member.ports, mode)
+def _is_apart(q: Asking, member: Selected, manner: Manner) -> bool:
+    taken = q(slots, member.service, member.ports, manner)
     return bool(taken.own or taken.per_endpoint)
 
 
 def _shared(q: Asking, scope: Scope, client: Source, around: Around) -> Iterator[Encoded]:
     """The listeners of shared slots, by port and address."""
-    listening = around.listening
-    claimed = q(claims, scope.parts, listening.mode)
+    manner = around.manner
+    claimed = q(claims, scope.parts, manner)
     raw: dict[Slot, list[Selected]] = {}
     for claim in claimed.raw:
         raw.setdefault(claim.slot, []).append(claim.service)
-    for slot in sorted({*raw, *(Slot(ANYWHERE, port) for port in claimed.http)}, key=lambda slot: (slot.port, slot)):
-        if slot.address == ANYWHERE and not _is_free(slot.port, listening):
+    http = {Slot(manner.bind, port, manner.bound): str(port) for port in claimed.http}
+    for slot in sorted({*raw, *http}, key=lambda slot: (slot.port, slot)):
+        if slot.address == ANYWHERE and not _may_take(slot, around.listening):
             continue
-        routed = slot.address == ANYWHERE and slot.port in claimed.http
         services = tuple(raw.get(slot, ()))
         asked = together(q(sources_asked_for, member.routes) for member in services)
         opaque = Opaque(services, narrowed(client, asked)) if services else Opaque()
-        yield q(shared_listener, slot, str(slot.port) if routed else "", opaque, around)
+        yield q(shared_listener, slot, http.get(slot, ""), opaque, around)
 
 
-def _is_free(port: int, listening: Listening) -> bool:
+def _may_take(slot: Slot, listening: Listening) -> bool:
     """Whether a listener may take the port of all addresses."""
-    needs_privilege = listening.mode == UNCAPTURED and listening.unprivileged and port < FIRST_UNPRIVILEGED
-    return port not in listening.reserved and not needs_privilege
+    needs_privilege = slot.bound and listening.unprivileged and slot.port < FIRST_UNPRIVILEGED
+    return slot.port not in listening.reserved and not needs_privilege
 
 
 def _listener(q: Asking, slot: Slot, opaque: Opaque, around: Around, routes: str = "") -> Encoded:
     common = terms(q, around.features, around.listening)
-    at = Slot(slot.address or common.anywhere, slot.port)
+    at = slot._replace(address=slot.address or (common.loopback if slot.bound else common.wildcard))
     chains: dict[bytes, FilterChain] = {}
     for member in opaque.services:
         found = q(service, member.service)
         assert found is not None, "only services have slots"
-        port = _port(found, slot.port)
+        port = port_of(found, slot.port, around.manner)
         if port.protocol is Protocol.AUTO and not routes:
             routes = sniffed_route(member.service.host, slot.port)
-        subnets = ranges(found) if slot.address == ANYWHERE else ()
+        subnets = ranges(found) if slot.address == around.manner.bind else ()
         for way in ways(q, found, port, subnets, Client(member, opaque.source, common)):
             chain = opaque_chain(way, port.protocol, common)
             # Envoy refuses a listener with two chains for the same connections: the older service's stands.
             chains.setdefault(serialised(chain.filter_chain_match), chain)
     http = [http_chain(routes, at, common, sniffed=bool(chains) or at.address == common.wildcard)] if routes else []
     return outbound_listener(at, [*http, *chains.values()], around.fallback, common)
-
-
-def _port(found: Service, number: int) -> Port:
-    return next(port for port in found.ports if port.number == number)

@@ -13,7 +13,16 @@ from pilotpy.compile.domain_claims import loose_hosts, withheld
 from pilotpy.compile.domains import Called
 from pilotpy.compile.encoded import Encoded, Rope, Tree
 from pilotpy.compile.features.direct_responses import MOST_BYTES
-from pilotpy.compile.outbound import HTTP_PROXY_ROUTE, http_ports, http_proxy_port, sniffed_ports, sniffed_route
+from pilotpy.compile.outbound import (
+    HTTP_PROXY_ROUTE,
+    Exit,
+    Manner,
+    exits,
+    http_ports,
+    http_proxy_port,
+    sniffed_ports,
+    sniffed_route,
+)
 from pilotpy.compile.ports import by_port, on_port
 from pilotpy.compile.vantage import Vantage, part_routes, toward, vantage
 from pilotpy.compile.virtual_hosts import fallback_host, loose_host, sniffed_host, virtual_host
@@ -22,6 +31,7 @@ from pilotpy.engine import Asking, query
 from pilotpy.mesh.aliases import aliases
 from pilotpy.mesh.hosts import kubernetes_name
 from pilotpy.mesh.scopes import members
+from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.view import Listening, Part, Scope, Selected
 from pilotpy_protos.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
@@ -29,13 +39,22 @@ from pilotpy_protos.envoy.config.route.v3.route_pb2 import RouteConfiguration
 @query
 def routes(q: Asking, scope: Scope, listening: Listening) -> Tree:
     """Every route configuration that the listeners of a scope ask for, by its name; the port, for most."""
-    mode = listening.mode
-    proxy = (q(proxy_routes, scope),) if q(http_proxy_port, listening) else ()
+    proxy = (q(proxy_routes, scope, HTTP_PROXY_ROUTE),) if q(http_proxy_port, listening) else ()
+    found = [q(exit_routes, way_out) for way_out in exits(scope, listening.mode)]
+    every = found[0] if len(found) == 1 else Tree({one.name: one for tree in reversed(found) for one in tree}.values())
+    return Tree((every, *proxy))
+
+
+@query
+def exit_routes(q: Asking, way_out: Exit) -> Tree:
+    """The route configurations of one exit."""
+    scope, manner = way_out
+    if manner.protocol is Protocol.HTTP_PROXY:
+        return Tree((q(proxy_routes, scope, str(manner.port)),))
     return Tree(
         (
-            *(q(port_routes, scope, port) for port in q(http_ports, scope.parts, mode)),
-            *(q(sniffed_routes, part, mode, vantage(q, scope, q(part_routes, part))) for part in scope.parts),
-            *proxy,
+            *(q(port_routes, scope, port) for port in q(http_ports, scope.parts, manner)),
+            *(q(sniffed_routes, part, manner, vantage(q, scope, q(part_routes, part))) for part in scope.parts),
         )
     )
 
@@ -47,20 +66,20 @@ def port_routes(q: Asking, scope: Scope, port: int) -> Encoded:
 
 
 @query
-def proxy_routes(q: Asking, scope: Scope) -> Encoded:
-    """The route configuration of the explicit HTTP proxy: all services on all ports."""
+def proxy_routes(q: Asking, scope: Scope, name: str) -> Encoded:
+    """The route configuration of an explicit HTTP proxy: all services on all ports."""
     ports = sorted({port for part in scope.parts for port, _ in q(by_port, part)} | {80})
     hosts = [host for port in ports for host in _hosts(q, scope, port, proxied=True)]
-    return _configuration(HTTP_PROXY_ROUTE, (*hosts, q(fallback_host, scope.fallback)), ports_told_apart=True)
+    return _configuration(name, (*hosts, q(fallback_host, scope.fallback)), ports_told_apart=True)
 
 
 @query
-def sniffed_routes(q: Asking, part: Part, mode: str, seen_from: Vantage) -> Tree:
+def sniffed_routes(q: Asking, part: Part, manner: Manner, seen_from: Vantage) -> Tree:
     """The route configurations of those ports of a part's services that have listeners of their own."""
     return Tree(
         q(sniffed_configuration, selected, port.number, toward(q, seen_from, selected.routes))
         for selected in q(members, part)
-        for port in q(sniffed_ports, selected.service, selected.ports, mode)
+        for port in q(sniffed_ports, selected.service, selected.ports, manner)
     )
 
 
