@@ -21,7 +21,7 @@ class AuthorizationPolicy(Message, frozen=True):
     target_refs: tuple[PolicyTargetReference, ...] = ()
     rules: tuple[Rule, ...] = ()
     action: Action = "ALLOW"
-    provider: ExtensionProvider | None = None  # oneof action_detail
+    provider: ExtensionProvider | None = None
 
 
 class ExtensionProvider(Message, frozen=True):

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from pilotpy.model.message import Duration, Int32, Message, UInt32, UInt64
+from pilotpy.model.message import Choice, Duration, Int32, Message, UInt32, UInt64
 from pilotpy.model.selector import WorkloadSelector
 from pilotpy.model.virtual_service import PortSelector
 
@@ -83,26 +83,33 @@ class Subset(Message, frozen=True):
     traffic_policy: TrafficPolicy | None = None
 
 
-class LoadBalancerSettings(Message, frozen=True):
+class LoadBalancerSettings(Choice, frozen=True):
     """How one of the endpoints is chosen."""
 
-    simple: SimpleLB | None = None  # oneof lb_policy
-    consistent_hash: ConsistentHashLB | None = None  # oneof lb_policy
+    exclusive = (("simple", "consistent_hash"),)
+
+    simple: SimpleLB | None = None
+    consistent_hash: ConsistentHashLB | None = None
     locality_lb_setting: LocalityLoadBalancerSetting | None = None
     zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
     warmup_duration_secs: Duration | None = None
     warmup: WarmupConfiguration | None = None
 
 
-class ConsistentHashLB(Message, frozen=True):
+class ConsistentHashLB(Choice, frozen=True):
     """Chooses by a hash of the request."""
 
-    http_header_name: str | None = None  # oneof hash_key
-    http_cookie: HTTPCookie | None = None  # oneof hash_key
-    use_source_ip: bool | None = None  # oneof hash_key
-    http_query_parameter_name: str | None = None  # oneof hash_key
-    ring_hash: RingHash | None = None  # oneof hash_algorithm
-    maglev: MagLev | None = None  # oneof hash_algorithm
+    exclusive = (
+        ("http_header_name", "http_cookie", "use_source_ip", "http_query_parameter_name"),
+        ("ring_hash", "maglev"),
+    )
+
+    http_header_name: str | None = None
+    http_cookie: HTTPCookie | None = None
+    use_source_ip: bool | None = None
+    http_query_parameter_name: str | None = None
+    ring_hash: RingHash | None = None
+    maglev: MagLev | None = None
     minimum_ring_size: UInt64 = 0  # deprecated
 
 

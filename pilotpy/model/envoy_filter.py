@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pilotpy.model.message import Int32, Message, UInt32
+from pilotpy.model.message import Choice, Int32, Message, UInt32
 from pilotpy.model.selector import PolicyTargetReference
 from pilotpy.model.sidecar import WorkloadSelector
 
@@ -161,15 +161,17 @@ class Patch(Message, frozen=True):
     filter_class: FilterClass = "UNSPECIFIED"
 
 
-class EnvoyConfigObjectMatch(Message, frozen=True):
+class EnvoyConfigObjectMatch(Choice, frozen=True):
     """Where the object to patch must be."""
+
+    exclusive = (("listener", "route_configuration", "cluster", "waypoint"),)
 
     context: PatchContext = "ANY"
     proxy: ProxyMatch | None = None
-    listener: ListenerMatch | None = None  # oneof object_types
-    route_configuration: RouteConfigurationMatch | None = None  # oneof object_types
-    cluster: ClusterMatch | None = None  # oneof object_types
-    waypoint: WaypointMatch | None = None  # oneof object_types
+    listener: ListenerMatch | None = None
+    route_configuration: RouteConfigurationMatch | None = None
+    cluster: ClusterMatch | None = None
+    waypoint: WaypointMatch | None = None
 
 
 class EnvoyConfigObjectPatch(Message, frozen=True):

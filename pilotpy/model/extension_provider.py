@@ -10,32 +10,52 @@ from typing import Any, Literal
 
 import msgspec
 
-from pilotpy.model.message import Duration, Int32, Int64, Message, UInt32
+from pilotpy.model.message import Choice, Duration, Int32, Int64, Message, UInt32
 
 TraceContextOption = Literal["USE_B3", "USE_B3_WITH_W3C_PROPAGATION"]
 TraceContext = Literal["UNSPECIFIED", "W3C_TRACE_CONTEXT", "GRPC_BIN", "CLOUD_TRACE_CONTEXT", "B3"]
 ServiceAttributeEnrichment = Literal["ISTIO_CANONICAL", "OTEL_SEMANTIC_CONVENTIONS"]
 
 
-class ExtensionProvider(Message, frozen=True):
+class ExtensionProvider(Choice, frozen=True):
     """A named provider, one of many kinds."""
 
+    exclusive = (
+        (
+            "envoy_ext_authz_http",
+            "envoy_ext_authz_grpc",
+            "zipkin",
+            "lightstep",
+            "datadog",
+            "stackdriver",
+            "opencensus",
+            "skywalking",
+            "opentelemetry",
+            "prometheus",
+            "envoy_file_access_log",
+            "envoy_http_als",
+            "envoy_tcp_als",
+            "envoy_otel_als",
+            "sds",
+        ),
+    )
+
     name: str = ""
-    envoy_ext_authz_http: EnvoyExternalAuthorizationHttpProvider | None = None  # oneof provider
-    envoy_ext_authz_grpc: EnvoyExternalAuthorizationGrpcProvider | None = None  # oneof provider
-    zipkin: ZipkinTracingProvider | None = None  # oneof provider
-    lightstep: LightstepTracingProvider | None = None  # deprecated, oneof provider
-    datadog: DatadogTracingProvider | None = None  # oneof provider
-    stackdriver: StackdriverProvider | None = None  # oneof provider
-    opencensus: OpenCensusAgentTracingProvider | None = None  # deprecated, oneof provider
-    skywalking: SkyWalkingTracingProvider | None = None  # oneof provider
-    opentelemetry: OpenTelemetryTracingProvider | None = None  # oneof provider
-    prometheus: PrometheusMetricsProvider | None = None  # oneof provider
-    envoy_file_access_log: EnvoyFileAccessLogProvider | None = None  # oneof provider
-    envoy_http_als: EnvoyHttpGrpcV3LogProvider | None = None  # oneof provider
-    envoy_tcp_als: EnvoyTcpGrpcV3LogProvider | None = None  # oneof provider
-    envoy_otel_als: EnvoyOpenTelemetryLogProvider | None = None  # oneof provider
-    sds: SDSProvider | None = None  # oneof provider
+    envoy_ext_authz_http: EnvoyExternalAuthorizationHttpProvider | None = None
+    envoy_ext_authz_grpc: EnvoyExternalAuthorizationGrpcProvider | None = None
+    zipkin: ZipkinTracingProvider | None = None
+    lightstep: LightstepTracingProvider | None = None  # deprecated
+    datadog: DatadogTracingProvider | None = None
+    stackdriver: StackdriverProvider | None = None
+    opencensus: OpenCensusAgentTracingProvider | None = None  # deprecated
+    skywalking: SkyWalkingTracingProvider | None = None
+    opentelemetry: OpenTelemetryTracingProvider | None = None
+    prometheus: PrometheusMetricsProvider | None = None
+    envoy_file_access_log: EnvoyFileAccessLogProvider | None = None
+    envoy_http_als: EnvoyHttpGrpcV3LogProvider | None = None
+    envoy_tcp_als: EnvoyTcpGrpcV3LogProvider | None = None
+    envoy_otel_als: EnvoyOpenTelemetryLogProvider | None = None
+    sds: SDSProvider | None = None
 
 
 class EnvoyExternalAuthorizationRequestBody(Message, frozen=True):
@@ -153,11 +173,13 @@ class EnvoyFileAccessLogProvider(Message, frozen=True):
     omit_empty_values: bool = False
 
 
-class FileLogFormat(Message, frozen=True):
+class FileLogFormat(Choice, frozen=True):
     """Text or JSON."""
 
-    text: str | None = None  # oneof log_format
-    labels: Mapping[str, Any] | None = None  # oneof log_format
+    exclusive = (("text", "labels"),)
+
+    text: str | None = None
+    labels: Mapping[str, Any] | None = None
 
 
 class EnvoyHttpGrpcV3LogProvider(Message, frozen=True):
@@ -207,7 +229,7 @@ class OpenTelemetryTracingProvider(Message, frozen=True):
     grpc: GrpcService | None = None
     resource_detectors: ResourceDetectors | None = None
     service_attribute_enrichment: ServiceAttributeEnrichment = "ISTIO_CANONICAL"
-    dynatrace_sampler: DynatraceSampler | None = None  # oneof sampling
+    dynatrace_sampler: DynatraceSampler | None = None
 
 
 class DynatraceSampler(Message, frozen=True):
@@ -243,12 +265,14 @@ class HttpService(Message, frozen=True):
     headers: tuple[HttpHeader, ...] = ()
 
 
-class HttpHeader(Message, frozen=True):
+class HttpHeader(Choice, frozen=True):
     """A header, its value given or from the environment."""
 
+    exclusive = (("value", "env_name"),)
+
     name: str = ""
-    value: str | None = None  # oneof header_value
-    env_name: str | None = None  # oneof header_value
+    value: str | None = None
+    env_name: str | None = None
 
 
 class ResourceDetectors(Message, frozen=True):

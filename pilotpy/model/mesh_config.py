@@ -20,7 +20,7 @@ from pilotpy.model.destination_rule import (
 )
 from pilotpy.model.extension_provider import DEFAULT_PROVIDERS, ExtensionProvider
 from pilotpy.model.mesh_proxy_config import ProxyConfig
-from pilotpy.model.message import Duration, Int32, Message
+from pilotpy.model.message import Choice, Duration, Int32, Message
 from pilotpy.model.virtual_service import HTTPRetry
 
 IngressControllerMode = Literal["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]
@@ -48,11 +48,13 @@ class InboundTrafficPolicy(Message, frozen=True):
     mode: InboundTrafficMode = "PASSTHROUGH"
 
 
-class CertificateData(Message, frozen=True):
+class CertificateData(Choice, frozen=True):
     """Certificates trusted beside those of our own authority."""
 
-    pem: str | None = None  # oneof certificate_data
-    spiffe_bundle_url: str | None = None  # oneof certificate_data
+    exclusive = (("pem", "spiffe_bundle_url"),)
+
+    pem: str | None = None
+    spiffe_bundle_url: str | None = None
     cert_signers: tuple[str, ...] = ()
     trust_domains: tuple[str, ...] = ()
 
@@ -149,7 +151,7 @@ class Policy(Message, frozen=True):
 class MatchRule(Message, frozen=True):
     """Which namespaces a policy is for."""
 
-    namespace_selector: LabelSelector | None = None  # oneof matcher
+    namespace_selector: LabelSelector | None = None
 
 
 class ConfigSource(Message, frozen=True):

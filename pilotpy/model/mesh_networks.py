@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pilotpy.model.message import Message, UInt32
+from pilotpy.model.message import Choice, Message, UInt32
 
 
 class Network(Message, frozen=True):
@@ -17,18 +17,22 @@ class Network(Message, frozen=True):
     gateways: tuple[IstioNetworkGateway, ...] = ()  # required
 
 
-class NetworkEndpoints(Message, frozen=True):
+class NetworkEndpoints(Choice, frozen=True):
     """Endpoints by address range or registry."""
 
-    from_cidr: str | None = None  # oneof ne
-    from_registry: str | None = None  # oneof ne
+    exclusive = (("from_cidr", "from_registry"),)
+
+    from_cidr: str | None = None
+    from_registry: str | None = None
 
 
-class IstioNetworkGateway(Message, frozen=True):
+class IstioNetworkGateway(Choice, frozen=True):
     """A way into the network."""
 
-    registry_service_name: str | None = None  # oneof gw
-    address: str | None = None  # oneof gw
+    exclusive = (("registry_service_name", "address"),)
+
+    registry_service_name: str | None = None
+    address: str | None = None
     port: UInt32 = 0  # required
     locality: str = ""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pilotpy.model.destination_rule import ClientTLSSettings, TcpKeepalive
-from pilotpy.model.message import Duration, Int32, Int64, Message, UInt32
+from pilotpy.model.message import Choice, Duration, Int32, Int64, Message, UInt32
 from pilotpy.model.proxy_config import ProxyImage
 from pilotpy.model.workload_group import ReadinessProbe
 
@@ -47,8 +47,8 @@ class ProxyConfig(Message, frozen=True):
 
     config_path: str = "./etc/istio/proxy"
     binary_path: str = "/usr/local/bin/envoy"
-    service_cluster: str = "istio-proxy"  # oneof cluster_name
-    tracing_service_name: TracingServiceName | None = None  # oneof cluster_name
+    service_cluster: str = "istio-proxy"
+    tracing_service_name: TracingServiceName | None = None  # excludes service_cluster
     drain_duration: Duration = Duration(seconds=45)
     discovery_address: str = "istiod.istio-system.svc:15012"
     discovery_refresh_delay: Duration | None = None  # deprecated
@@ -87,14 +87,16 @@ class ProxyConfig(Message, frozen=True):
     connection_settings: ConnectionSettings | None = None
 
 
-class Tracing(Message, frozen=True):
+class Tracing(Choice, frozen=True):
     """How a proxy traces (older than Telemetry and extension providers)."""
 
-    zipkin: Zipkin | None = None  # oneof tracer
-    lightstep: Lightstep | None = None  # oneof tracer
-    datadog: Datadog | None = None  # oneof tracer
-    stackdriver: Stackdriver | None = None  # oneof tracer
-    open_census_agent: OpenCensusAgent | None = None  # oneof tracer
+    exclusive = (("zipkin", "lightstep", "datadog", "stackdriver", "open_census_agent"),)
+
+    zipkin: Zipkin | None = None
+    lightstep: Lightstep | None = None
+    datadog: Datadog | None = None
+    stackdriver: Stackdriver | None = None
+    open_census_agent: OpenCensusAgent | None = None
     custom_tags: Mapping[str, CustomTag] = {}
     max_path_tag_length: UInt32 = 0
     sampling: float = 0.0  # percent of requests
@@ -137,12 +139,14 @@ class OpenCensusAgent(Message, frozen=True):
     context: tuple[TraceContext, ...] = ()
 
 
-class CustomTag(Message, frozen=True):
+class CustomTag(Choice, frozen=True):
     """The value of a tag on spans, from one of several places."""
 
-    literal: LiteralTag | None = None  # oneof type
-    environment: EnvironmentTag | None = None  # oneof type
-    header: HeaderTag | None = None  # oneof type
+    exclusive = (("literal", "environment", "header"),)
+
+    literal: LiteralTag | None = None
+    environment: EnvironmentTag | None = None
+    header: HeaderTag | None = None
 
 
 class LiteralTag(Message, frozen=True):
@@ -184,11 +188,13 @@ class ProxyProtocolConfiguration(Message, frozen=True):
     """Expects the PROXY protocol."""
 
 
-class PrivateKeyProvider(Message, frozen=True):
+class PrivateKeyProvider(Choice, frozen=True):
     """Hardware that speeds TLS up."""
 
-    cryptomb: CryptoMb | None = None  # oneof provider
-    qat: QAT | None = None  # oneof provider
+    exclusive = (("cryptomb", "qat"),)
+
+    cryptomb: CryptoMb | None = None
+    qat: QAT | None = None
 
 
 class CryptoMb(Message, frozen=True):

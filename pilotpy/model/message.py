@@ -7,7 +7,7 @@ names, wrappers as plain values, enums by name, absent fields as their defaults.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -23,6 +23,18 @@ class Duration(timedelta):
 
 class Message(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, repr_omit_defaults=True):
     """A message of an API of which every field is listed; others are unknown fields."""
+
+
+class Choice(Message, frozen=True):
+    """A message in which some fields exclude each other: protobuf's oneof, its members None unless set."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    def __post_init__(self) -> None:
+        for names in self.exclusive:
+            chosen = [name for name in names if getattr(self, name) is not None]
+            if len(chosen) > 1:
+                raise ValueError(f"Only one of {', '.join(names)} may be set")
 
 
 class Part(msgspec.Struct, frozen=True, rename="camel", repr_omit_defaults=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pilotpy.model.message import Duration, Message
+from pilotpy.model.message import Choice, Duration, Message
 from pilotpy.model.selector import PolicyTargetReference, WorkloadSelector
 
 WorkloadMode = Literal["CLIENT_AND_SERVER", "CLIENT", "SERVER"]
@@ -58,13 +58,15 @@ class TracingSelector(Message, frozen=True):
     mode: WorkloadMode = "CLIENT_AND_SERVER"
 
 
-class CustomTag(Message, frozen=True):
+class CustomTag(Choice, frozen=True):
     """The value of a tag on spans, from one of several places."""
 
-    literal: LiteralTag | None = None  # oneof type
-    environment: EnvironmentTag | None = None  # oneof type
-    header: HeaderTag | None = None  # oneof type
-    formatter: FormatterTag | None = None  # oneof type
+    exclusive = (("literal", "environment", "header", "formatter"),)
+
+    literal: LiteralTag | None = None
+    environment: EnvironmentTag | None = None
+    header: HeaderTag | None = None
+    formatter: FormatterTag | None = None
 
 
 class LiteralTag(Message, frozen=True):
@@ -107,11 +109,13 @@ class Metrics(Message, frozen=True):
     reporting_interval: Duration | None = None
 
 
-class MetricSelector(Message, frozen=True):
+class MetricSelector(Choice, frozen=True):
     """Which metric, in which direction."""
 
-    metric: IstioMetric | None = None  # oneof metric_match
-    custom_metric: str | None = None  # oneof metric_match
+    exclusive = (("metric", "custom_metric"),)
+
+    metric: IstioMetric | None = None
+    custom_metric: str | None = None
     mode: WorkloadMode = "CLIENT_AND_SERVER"
 
 

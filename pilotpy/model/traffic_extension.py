@@ -8,23 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pilotpy.model.message import Int32, Message
+from pilotpy.model.message import Choice, Int32, Message
 from pilotpy.model.selector import PolicyTargetReference, PortSelector, WorkloadMode, WorkloadSelector
 from pilotpy.model.wasm_plugin import FailStrategy, PluginType, PullPolicy, VmConfig
 
 ExecutionPhase = Literal["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]
 
 
-class TrafficExtension(Message, frozen=True):
+class TrafficExtension(Choice, frozen=True):
     """A filter and where in the chain it runs."""
+
+    exclusive = (("wasm", "lua"),)
 
     selector: WorkloadSelector | None = None
     target_refs: tuple[PolicyTargetReference, ...] = ()
     phase: ExecutionPhase = "UNSPECIFIED"
     priority: Int32 | None = None
     match: tuple[TrafficSelector, ...] = ()
-    wasm: WasmConfig | None = None  # oneof filter_config
-    lua: LuaConfig | None = None  # oneof filter_config
+    wasm: WasmConfig | None = None
+    lua: LuaConfig | None = None
 
 
 class WasmConfig(Message, frozen=True):

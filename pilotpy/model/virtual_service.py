@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pilotpy.model.message import Duration, Int32, Message, UInt32
+from pilotpy.model.message import Choice, Duration, Int32, Message, UInt32
 
 RedirectPortSelection = Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]
 UnmatchedPreflights = Literal["UNSPECIFIED", "FORWARD", "IGNORE"]
@@ -146,13 +146,15 @@ class TLSMatchAttributes(Message, frozen=True):
     source_namespace: str = ""
 
 
-class HTTPRedirect(Message, frozen=True):
+class HTTPRedirect(Choice, frozen=True):
     """Answers with a redirect."""
+
+    exclusive = (("port", "derive_port"),)
 
     uri: str = ""
     authority: str = ""
-    port: UInt32 | None = None  # oneof redirect_port
-    derive_port: RedirectPortSelection | None = None  # oneof redirect_port
+    port: UInt32 | None = None
+    derive_port: RedirectPortSelection | None = None
     scheme: str = ""
     redirect_code: UInt32 = 0  # 0: 301
     prefix_rewrite: str = ""
@@ -165,11 +167,13 @@ class HTTPDirectResponse(Message, frozen=True):
     body: HTTPBody | None = None
 
 
-class HTTPBody(Message, frozen=True):
+class HTTPBody(Choice, frozen=True):
     """What a direct response says."""
 
-    string: str | None = None  # oneof specifier
-    bytes_: bytes | None = None  # oneof specifier
+    exclusive = (("string", "bytes_"),)
+
+    string: str | None = None
+    bytes_: bytes | None = None
 
 
 class HTTPRewrite(Message, frozen=True):
@@ -187,12 +191,14 @@ class RegexRewrite(Message, frozen=True):
     rewrite: str = ""
 
 
-class StringMatch(Message, frozen=True):
+class StringMatch(Choice, frozen=True):
     """A condition on a string; an empty one matches nothing."""
 
-    exact: str | None = None  # oneof match_type
-    prefix: str | None = None  # oneof match_type
-    regex: str | None = None  # oneof match_type
+    exclusive = (("exact", "prefix", "regex"),)
+
+    exact: str | None = None
+    prefix: str | None = None
+    regex: str | None = None
 
 
 class HTTPRetry(Message, frozen=True):
@@ -226,21 +232,25 @@ class HTTPFaultInjection(Message, frozen=True):
     abort: Abort | None = None
 
 
-class Delay(Message, frozen=True):
+class Delay(Choice, frozen=True):
     """Holds requests back."""
 
+    exclusive = (("fixed_delay", "exponential_delay"),)
+
     percent: Int32 = 0  # 0 to 100, deprecated
-    fixed_delay: Duration | None = None  # oneof http_delay_type
-    exponential_delay: Duration | None = None  # oneof http_delay_type
+    fixed_delay: Duration | None = None
+    exponential_delay: Duration | None = None
     percentage: Percent | None = None  # None: every request
 
 
-class Abort(Message, frozen=True):
+class Abort(Choice, frozen=True):
     """Answers requests with an error."""
 
-    http_status: Int32 | None = None  # oneof error_type
-    grpc_status: str | None = None  # oneof error_type
-    http2_error: str | None = None  # oneof error_type
+    exclusive = (("http_status", "grpc_status", "http2_error"),)
+
+    http_status: Int32 | None = None
+    grpc_status: str | None = None
+    http2_error: str | None = None
     percentage: Percent | None = None  # None: every request
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pilotpy.model.message import Int32, Message, UInt32
+from pilotpy.model.message import Choice, Int32, Message, UInt32
 from pilotpy.model.workload_entry import WorkloadEntry
 
 
@@ -26,18 +26,20 @@ class ObjectMeta(Message, frozen=True):
     annotations: Mapping[str, str] = {}
 
 
-class ReadinessProbe(Message, frozen=True):
+class ReadinessProbe(Choice, frozen=True):
     """How a proxy finds out whether its workload is healthy."""
+
+    exclusive = (("http_get", "tcp_socket", "exec", "grpc"),)
 
     initial_delay_seconds: Int32 = 0
     timeout_seconds: Int32 = 0
     period_seconds: Int32 = 0
     success_threshold: Int32 = 0
     failure_threshold: Int32 = 0
-    http_get: HTTPHealthCheckConfig | None = None  # oneof health_check_method
-    tcp_socket: TCPHealthCheckConfig | None = None  # oneof health_check_method
-    exec: ExecHealthCheckConfig | None = None  # oneof health_check_method
-    grpc: GrpcHealthCheckConfig | None = None  # oneof health_check_method
+    http_get: HTTPHealthCheckConfig | None = None
+    tcp_socket: TCPHealthCheckConfig | None = None
+    exec: ExecHealthCheckConfig | None = None
+    grpc: GrpcHealthCheckConfig | None = None
 
 
 class HTTPHealthCheckConfig(Message, frozen=True):

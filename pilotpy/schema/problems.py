@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import inspect
 
-from pilotpy.model.message import Duration
+from pilotpy.model.message import Choice, Duration
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy.schema import codes
 from pilotpy.schema.durations import duration
@@ -95,6 +95,17 @@ def _struct(value: Any, shape: inspect.StructType, path: str) -> Iterator[Proble
     for name, field in known.items():
         if field.required and value.get(name) is None:
             yield Problem(below(path, name), f"Missing required field {name!r}")
+    yield from _conflicts(value, shape, path)
+
+
+def _conflicts(value: Mapping[str, Any], shape: inspect.StructType, path: str) -> Iterator[Problem]:
+    if not issubclass(shape.cls, Choice):
+        return
+    names = {field.name: field.encode_name for field in shape.fields}
+    for exclusive in shape.cls.exclusive:
+        chosen = [names[name] for name in exclusive if value.get(names[name]) is not None]
+        if len(chosen) > 1:
+            yield Problem(path, f"Only one of {', '.join(chosen)} may be set")
 
 
 def _union(value: Any, shape: inspect.UnionType, path: str) -> Iterator[Problem]:

@@ -127,6 +127,12 @@ WRONG = [
         "spec.http[0].corsPolicy.unmatchedPreflights",
         "Expected one of FORWARD, IGNORE, UNSPECIFIED; found 'ignore'",
     ),
+    (
+        "two of what excludes each other",
+        "{http: [{match: [{uri: {exact: /, prefix: /}}]}]}",
+        "spec.http[0].match[0].uri",
+        "Only one of exact, prefix may be set",
+    ),
     ("the whole spec is of the wrong type", "[]", "spec", "Expected a mapping, found a list"),
 ]
 
