@@ -8,7 +8,7 @@ because half of a policy may mean the opposite of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -18,8 +18,9 @@ import msgspec
 from pilotpy.model.resource import Finding, Meta, Owner, Ref, Resource, Severity
 from pilotpy.schema import codes
 from pilotpy.schema.kinds import IRRELEVANT, IRRELEVANT_GROUPS, RECOGNISED, SCHEMAS, Place, Schema
-from pilotpy.schema.paths import below, remove
-from pilotpy.schema.problems import Problem, custom, problems, without_nulls
+from pilotpy.schema.paths import remove
+from pilotpy.schema.problem import Problem, Problems
+from pilotpy.schema.problems import custom, problems, unknown_field, without_nulls
 
 
 class Decoded(NamedTuple):
@@ -113,7 +114,7 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
         copy = without_nulls(raw)
         found = list(_all_problems(schema, copy))
         findings = [problem.finding(ref) for problem in found]
-        if not all(problem.unknown for problem in found):
+        if any(problem.severity is Severity.ERROR for problem in found):
             return Decoded(None, findings)
         for problem in found:
             remove(copy, problem.field)
@@ -126,7 +127,7 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
     return Decoded(_resource(schema, metadata, spec, namespace), findings)
 
 
-def _all_problems(schema: Schema, raw: Mapping[str, Any]) -> Iterator[Problem]:
+def _all_problems(schema: Schema, raw: Mapping[str, Any]) -> Problems:
     metadata = raw.get("metadata")
     yield from problems(metadata, _Metadata, "metadata")
     if isinstance(metadata, Mapping) and metadata.get("name", "") == "":
@@ -134,7 +135,7 @@ def _all_problems(schema: Schema, raw: Mapping[str, Any]) -> Iterator[Problem]:
     if schema.place is Place.SPEC:
         for name in raw:
             if name not in _OBJECT:
-                yield Problem(below("", str(name)), f"Unknown field {name!r}", unknown=True)
+                yield unknown_field("", str(name))
     root = "spec" if schema.place is Place.SPEC else ""
     for problem in problems(_payload(schema, raw), schema.spec, root):
         in_status = schema.status and problem.field.startswith("spec.status")

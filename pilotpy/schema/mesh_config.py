@@ -14,7 +14,7 @@ import msgspec
 from pilotpy.model.extension_provider import DEFAULT_PROVIDERS, ExtensionProvider
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.mesh_networks import MeshNetworks
-from pilotpy.model.resource import Finding
+from pilotpy.model.resource import Finding, Severity
 from pilotpy.schema.documents import documents
 from pilotpy.schema.paths import remove
 from pilotpy.schema.problems import custom, problems, without_nulls
@@ -69,7 +69,7 @@ def _read(text: bytes | str, file: str, expected: type[T]) -> tuple[T | None, li
     raw = without_nulls(written)
     wrong = list(problems(raw, expected, ""))
     findings = [problem.finding(None, file, lines.line(problem.field)) for problem in wrong]
-    if not all(problem.unknown for problem in wrong):
+    if any(problem.severity is Severity.ERROR for problem in wrong):
         return None, findings
     for problem in wrong:
         remove(raw, problem.field)

@@ -6,45 +6,24 @@ others too. Shapes come from msgspec's own description of the types, so the two 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from msgspec import inspect
 
 from pilotpy.model.message import Choice, Duration
-from pilotpy.model.resource import Finding, Ref, Severity
+from pilotpy.model.resource import Severity
 from pilotpy.schema import codes
 from pilotpy.schema.durations import duration
 from pilotpy.schema.paths import below
+from pilotpy.schema.problem import Problem, Problems
 
 
-class Problem(NamedTuple):
-    """One thing that is wrong."""
-
-    field: str
-    message: str
-    hint: str = ""
-    unknown: bool = False  # nothing but a field that nobody knows: the rest can be used
-
-    def finding(self, ref: Ref | None, file: str = "", line: int = 0) -> Finding:
-        """The same, said of an object or of a file."""
-        return Finding(
-            code=codes.UNKNOWN_FIELD if self.unknown else codes.INVALID,
-            severity=Severity.WARNING if self.unknown else Severity.ERROR,
-            message=f"{self.message}: it is ignored" if self.unknown else self.message,
-            ref=ref,
-            field=self.field,
-            hint=self.hint,
-            file=file,
-            line=line,
-        )
-
-
-def problems(value: Any, expected: Any, path: str) -> Iterator[Problem]:
+def problems(value: Any, expected: Any, path: str) -> Problems:
     """What keeps the value from being of the type, in the order in which it stands. Null is taken for absent."""
     yield from _problems(value, _shape(expected), path)
 
@@ -54,15 +33,15 @@ def _shape(expected: Any) -> inspect.Type:
     return inspect.type_info(expected)
 
 
-def _problems(value: Any, shape: inspect.Type, path: str) -> Iterator[Problem]:
+def _problems(value: Any, shape: inspect.Type, path: str) -> Problems:
     return _CHECKS[type(shape)](value, shape, path)
 
 
-def _anything(_value: Any, _shape: inspect.AnyType, _path: str) -> Iterator[Problem]:
+def _anything(_value: Any, _shape: inspect.AnyType, _path: str) -> Problems:
     yield from ()
 
 
-def _list(value: Any, shape: inspect.VarTupleType, path: str) -> Iterator[Problem]:
+def _list(value: Any, shape: inspect.VarTupleType, path: str) -> Problems:
     if not isinstance(value, list | tuple):
         yield _wrong(path, "a list", value)
         return
@@ -70,7 +49,7 @@ def _list(value: Any, shape: inspect.VarTupleType, path: str) -> Iterator[Proble
         yield from _problems(one, shape.item_type, below(path, i))
 
 
-def _mapping(value: Any, shape: inspect.DictType, path: str) -> Iterator[Problem]:
+def _mapping(value: Any, shape: inspect.DictType, path: str) -> Problems:
     if not isinstance(value, Mapping):
         yield _wrong(path, "a mapping", value)
         return
@@ -78,7 +57,7 @@ def _mapping(value: Any, shape: inspect.DictType, path: str) -> Iterator[Problem
         yield from _problems(one, shape.value_type, below(path, str(key)))
 
 
-def _struct(value: Any, shape: inspect.StructType, path: str) -> Iterator[Problem]:
+def _struct(value: Any, shape: inspect.StructType, path: str) -> Problems:
     if not isinstance(value, Mapping):
         yield _wrong(path, "a mapping", value)
         return
@@ -91,14 +70,14 @@ def _struct(value: Any, shape: inspect.StructType, path: str) -> Iterator[Proble
         elif shape.cls.__struct_config__.forbid_unknown_fields:
             near = get_close_matches(_camel(str(name)), known, n=1)
             hint = f"Did you mean {near[0]}?" if near else ""
-            yield Problem(below(path, str(name)), f"Unknown field {name!r}", hint, unknown=True)
+            yield unknown_field(path, str(name), hint)
     for name, field in known.items():
         if field.required and value.get(name) is None:
             yield Problem(below(path, name), f"Missing required field {name!r}")
     yield from _conflicts(value, shape, path)
 
 
-def _conflicts(value: Mapping[str, Any], shape: inspect.StructType, path: str) -> Iterator[Problem]:
+def _conflicts(value: Mapping[str, Any], shape: inspect.StructType, path: str) -> Problems:
     if not issubclass(shape.cls, Choice):
         return
     names = {field.name: field.encode_name for field in shape.fields}
@@ -108,7 +87,7 @@ def _conflicts(value: Mapping[str, Any], shape: inspect.StructType, path: str) -
             yield Problem(path, f"Only one of {', '.join(chosen)} may be set")
 
 
-def _union(value: Any, shape: inspect.UnionType, path: str) -> Iterator[Problem]:
+def _union(value: Any, shape: inspect.UnionType, path: str) -> Problems:
     """A union is an optional type or one of scalars: whatever fits is right."""
     choices = [one for one in shape.types if not isinstance(one, inspect.NoneType)]
     if value is None and len(choices) < len(shape.types):
@@ -127,21 +106,21 @@ _PLAIN: Final[dict[type[inspect.Type], tuple[str, tuple[type, ...]]]] = {
 }
 
 
-def _plain(value: Any, shape: inspect.Type, path: str) -> Iterator[Problem]:
+def _plain(value: Any, shape: inspect.Type, path: str) -> Problems:
     name, types = _PLAIN[type(shape)]
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         wants_quotes = str in types and isinstance(value, bool | int | float)
         yield _wrong(path, name, value)._replace(hint="Put it in quotes" if wants_quotes else "")
 
 
-def _integer(value: Any, shape: inspect.IntType, path: str) -> Iterator[Problem]:
+def _integer(value: Any, shape: inspect.IntType, path: str) -> Problems:
     if wrong := list(_plain(value, shape, path)):
         yield from wrong
     elif (shape.ge is not None and value < shape.ge) or (shape.le is not None and value > shape.le):
         yield Problem(path, f"Expected an integer from {shape.ge} to {shape.le}, found {value}")
 
 
-def _one_of(value: Any, shape: inspect.LiteralType, path: str) -> Iterator[Problem]:
+def _one_of(value: Any, shape: inspect.LiteralType, path: str) -> Problems:
     if not isinstance(value, str) or value not in shape.values:
         words = [str(choice) for choice in shape.values if choice]
         near = get_close_matches(str(value).upper(), words, n=1)
@@ -149,28 +128,28 @@ def _one_of(value: Any, shape: inspect.LiteralType, path: str) -> Iterator[Probl
         yield Problem(path, f"Expected one of {', '.join(words)}; found {_shown(value)}", hint)
 
 
-def _duration(value: Any, _shape: inspect.CustomType, path: str) -> Iterator[Problem]:
+def _duration(value: Any, _shape: inspect.CustomType, path: str) -> Problems:
     try:
         custom(Duration, value)
     except ValueError as error:
         yield Problem(path, str(error))
 
 
-def _time(value: Any, _shape: inspect.DateTimeType, path: str) -> Iterator[Problem]:
+def _time(value: Any, _shape: inspect.DateTimeType, path: str) -> Problems:
     try:
         msgspec.convert(value, datetime)
     except msgspec.ValidationError:
         yield _wrong(path, "a time such as 2030-01-31T12:00:00Z", value)
 
 
-def _bytes(value: Any, _shape: inspect.BytesType, path: str) -> Iterator[Problem]:
+def _bytes(value: Any, _shape: inspect.BytesType, path: str) -> Problems:
     try:
         msgspec.convert(value, bytes)
     except msgspec.ValidationError:
         yield _wrong(path, "text in base64", value)
 
 
-_CHECKS: Final[dict[type[inspect.Type], Callable[[Any, Any, str], Iterator[Problem]]]] = {
+_CHECKS: Final[dict[type[inspect.Type], Callable[[Any, Any, str], Problems]]] = {
     **dict.fromkeys(_PLAIN, _plain),
     inspect.IntType: _integer,
     inspect.CustomType: _duration,
@@ -217,6 +196,12 @@ def _shown(value: Any) -> str:
         return "true" if value else "false"
     shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def unknown_field(path: str, name: str, hint: str = "") -> Problem:
+    """A field that nobody knows. The rest of the object can be used."""
+    message = f"Unknown field {name!r}: it is ignored"
+    return Problem(below(path, name), message, hint, codes.UNKNOWN_FIELD, Severity.WARNING)
 
 
 def _camel(name: str) -> str:

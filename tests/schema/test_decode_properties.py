@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pilotpy.model.resource import Severity
@@ -46,9 +46,9 @@ def test_decoding_never_raises_and_never_refuses_in_silence(raw):
 
 @given(OBJECTS)
 def test_the_way_through_text_says_the_same(raw):
-    (document,) = documents(json.dumps(raw), "f.json").objects if raw else ((None, None),)
-    if document is not None and not str(raw.get("kind", "")).endswith("List"):
-        assert decode_object(document.raw) == decode_object(raw)
+    assume(not str(raw.get("kind", "")).endswith("List"))
+    (document,) = documents(json.dumps(raw), "f.json").objects
+    assert decode_object(document.raw) == decode_object(raw)
 
 
 @given(st.binary() | st.text() | st.text(alphabet="ab:-[]{}&*!#'\"|> \n\t01.,<").map(str.encode))
