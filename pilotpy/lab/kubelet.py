@@ -31,7 +31,7 @@ class Kubelet:
         self._machine = machine
         self._report = report
         self._running: dict[Ref, RunningPod] = {}
-        self._ending: dict[Ref, asyncio.Task[None]] = {}
+        self._ending: dict[Ref, tuple[RunningPod, asyncio.Task[None]]] = {}
         self._finishing: dict[Ref, asyncio.Task[None]] = {}
         self._port = count(1)
         self._known: tuple[Name, ...] = ()
@@ -40,6 +40,11 @@ class Kubelet:
     def running(self) -> Mapping[Ref, RunningPod]:
         """Pods that run, and were not told to end."""
         return self._running
+
+    def processes(self) -> frozenset[int]:
+        """Process ids of all programs that were started here and have not been waited for."""
+        ending = (running for running, _ in self._ending.values())
+        return frozenset(pid for running in (*self._running.values(), *ending) for pid in running.process_ids())
 
     def run(self, wanted: Iterable[Resource[Pod]], services: Iterable[Resource[KubeService]]) -> None:
         """Have exactly these run, as soon as can be. A Pod whose program changed is ended and begun anew."""
@@ -60,7 +65,7 @@ class Kubelet:
         """End all of them at once."""
         for ref in list(self._running):
             self._end(ref, drain=False)
-        await asyncio.gather(*self._ending.values())
+        await asyncio.gather(*(task for _, task in self._ending.values()))
 
     def _plan(self, pod: Resource[Pod], services: Iterable[Resource[KubeService]]) -> Plan | None:
         made = plan(pod, services, DISCOVERY, marked=not self._machine.as_root)
@@ -85,7 +90,7 @@ class Kubelet:
             self._finishing[ref].cancel()
         del self._finishing[ref]
         ending = asyncio.create_task(running.end(drain=drain))
-        self._ending[ref] = ending
+        self._ending[ref] = (running, ending)
         ending.add_done_callback(lambda _: self._gone(ref))
 
     def _gone(self, ref: Ref) -> None:

@@ -46,6 +46,11 @@ class Process:
         asyncio.get_running_loop().add_reader(self._fd, self._on_end)
 
     @property
+    def pid(self) -> int:
+        """As the lab counts."""
+        return self._popen.pid
+
+    @property
     def is_running(self) -> bool:
         """Not known to have ended."""
         return not self._ended.done()
@@ -92,12 +97,16 @@ def entered_hosts(hosts: Path) -> Sequence[str]:
 
 
 def reap_orphans(own: frozenset[int]) -> None:
-    """Take the exit status of processes whose parents are gone; the first process inherits them. Not of ``own``."""
+    """Take the exit status of processes whose parents are gone; the first process inherits them. Not of ``own``.
+
+    They are known by their session: that of one of the lab's programs. What the lab itself runs and waits for is in
+    its own.
+    """
     while True:
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if found is None or found.si_pid in own:
+        if found is None or found.si_pid in own or os.getsid(found.si_pid) == os.getsid(0):
             return
         os.waitpid(found.si_pid, 0)

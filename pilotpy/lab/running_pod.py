@@ -57,6 +57,10 @@ class RunningPod:
         self._processes = set[Process]()
         self._living = asyncio.create_task(self._live())
 
+    def process_ids(self) -> set[int]:
+        """Of its programs, the children that are still to be waited for."""
+        return {process.pid for process in self._processes}
+
     async def end(self, *, drain: bool) -> None:
         """Let open connections finish if ``drain``, then end everything."""
         self._reach(PodState.TERMINATING)

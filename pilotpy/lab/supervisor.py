@@ -1,0 +1,218 @@
+"""The first process of a lab: it owns the switch, the control plane, every pod and every forwarded port.
+
+Runs inside the namespaces that ``entry`` made. What runs follows from what the control plane's sources want; what
+became of it goes back there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from pilotpy.lab import state as files
+from pilotpy.lab.forward import Forward, Target
+from pilotpy.lab.kubelet import DISCOVERY, Kubelet
+from pilotpy.lab.network import raise_switch
+from pilotpy.lab.process import reap_orphans
+from pilotpy.lab.running_pod import Machine, RunningPod
+from pilotpy.lab.state import PodRecord, State
+from pilotpy.model.kubernetes import KubeService
+from pilotpy.model.pod import Pod
+from pilotpy.model.resource import Ref, Resource
+from pilotpy.sources.rollout import PodState
+
+_log = logging.getLogger(__name__)
+
+
+class Plane(Protocol):
+    """A control plane in this process whose Pods really run."""
+
+    async def start(self, address: str) -> None:
+        """Read the sources and serve on ``address``; returns once it is ready. Raises OSError."""
+
+    async def stop(self) -> None:
+        """End the streams and the sources."""
+
+    async def changed(self) -> None:
+        """Wait for something new about Pods or Services since the last call."""
+
+    def wanted(self) -> tuple[Resource[Pod], ...]:
+        """The Pods that should run now, with addresses."""
+
+    def services(self) -> tuple[Resource[KubeService], ...]:
+        """All Services, with addresses."""
+
+    def observe(self, pod: Ref, state: PodState) -> None:
+        """Say what a Pod does."""
+
+
+class Port(msgspec.Struct, frozen=True):
+    """A port of the machine that leads to a Service."""
+
+    descriptor: int  # of the listening socket
+    url: str
+    namespace: str
+    service: str
+    port: int
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What the process outside asks the one inside for."""
+
+    place: str  # folder of the lab's files
+    folders: tuple[str, ...]  # of manifests
+    own_user: bool
+    envoy: int  # descriptors that are inherited
+    packages: str  # folder of the HTTP/2 library
+    ports: tuple[Port, ...]
+
+
+class Lab:
+    """A lab from inside, while it runs."""
+
+    def __init__(self, order: Order, plane: Plane) -> None:
+        place = Path(order.place)
+        machine = Machine(
+            state=place,
+            folder=_working_folder(order.folders),
+            envoy=order.envoy,
+            as_root=not order.own_user,
+            packages=order.packages,
+        )
+        self.plane = plane
+        self.kubelet = Kubelet(machine, self._reported)
+        self._order = order
+        self._place = place
+        self._news = asyncio.Event()  # a Pod reached another state
+        self._stopping = asyncio.Event()
+        self._forwards = [
+            Forward(socket.socket(fileno=port.descriptor), _Behind(self, port).target) for port in order.ports
+        ]
+
+    async def run(self) -> None:
+        """Run until told to stop, then end everything in order. Raises OSError for a machine that will not."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        _quiet_resolver(self._place)
+        raise_switch()
+        await self.plane.start(f"{DISCOVERY.host}:{DISCOVERY.port}")
+        for forward in self._forwards:
+            await forward.start()
+        following = asyncio.create_task(self._follow())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for forward in self._forwards:
+            forward.stop()
+        for task in (following, stopping):
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await self.kubelet.stop()
+        await self.plane.stop()
+        files.clean(self._place)
+
+    def stop(self) -> None:
+        """Have ``run`` return soon."""
+        self._stopping.set()
+
+    async def settled(self) -> None:
+        """Wait until every Pod that is wanted is ready."""
+        while not self._is_settled():
+            self._news.clear()
+            await self._news.wait()
+
+    def _is_settled(self) -> bool:
+        wanted = {pod.ref for pod in self.plane.wanted()}
+        ready = {ref for ref, running in self.kubelet.running.items() if running.state is PodState.READY}
+        return bool(wanted) and wanted == ready
+
+    def ready(self, namespace: str, selector: Iterable[tuple[str, str]]) -> list[RunningPod]:
+        """Pods that are ready and have these labels, sorted by name."""
+        pods = {pod.ref: pod for pod in self.plane.wanted()}
+        chosen = dict(selector).items()
+        return [
+            running
+            for ref, running in sorted(self.kubelet.running.items())
+            if running.state is PodState.READY
+            and ref.namespace == namespace
+            and ref in pods
+            and chosen <= pods[ref].meta.labels.items()
+        ]
+
+    async def _follow(self) -> None:
+        while True:
+            self.kubelet.run(self.plane.wanted(), self.plane.services())
+            self._publish()
+            await self.plane.changed()
+
+    def _reported(self, pod: Ref, state: PodState) -> None:
+        _log.info("%s %s", pod, state.value)
+        self.plane.observe(pod, state)
+        self._publish()
+        self._news.set()
+
+    def _publish(self) -> None:
+        pods = (_record(ref, running) for ref, running in sorted(self.kubelet.running.items()))
+        urls = {f"{port.service}.{port.namespace}": port.url for port in self._order.ports}
+        # The lab has mounted no /proc of its own, so that this is its number on the machine.
+        own = int(Path("/proc/self").readlink().name)
+        state = State(own, self._order.own_user, self._order.folders, urls, tuple(pods), self._is_settled())
+        files.write(self._place, state)
+
+    def _reap(self) -> None:
+        reap_orphans(self.kubelet.processes())
+
+
+class _Behind(NamedTuple):
+    """What is behind a forwarded port."""
+
+    lab: Lab
+    port: Port
+
+    def target(self) -> Target | None:
+        """A ready pod of the Service, in turn; None while there is none."""
+        for service in self.lab.plane.services():
+            if service.ref == Ref("Service", self.port.namespace, self.port.service) and service.spec.selector:
+                pods = self.lab.ready(self.port.namespace, service.spec.selector.items())
+                ports = [one.target_port or one.port for one in service.spec.ports if one.port == self.port.port]
+                if pods and ports and isinstance(ports[0], int):
+                    return Target(pods[0].plan.address, ports[0])
+        return None
+
+
+def _record(ref: Ref, running: RunningPod) -> PodRecord:
+    return PodRecord(
+        name=ref.name,
+        namespace=ref.namespace,
+        address=running.plan.address,
+        state=running.state.value,
+        network=running.network.fd,
+        hosts=str(running.hosts),
+        sidecar=running.plan.start is not None,
+    )
+
+
+def _working_folder(folders: tuple[str, ...]) -> Path:
+    first = Path(folders[0]) if folders else Path.cwd()
+    return first if first.is_dir() else first.parent
+
+
+def _quiet_resolver(place: Path) -> None:
+    """Names that no hosts file has fail at once: there is no name server in the lab's network to wait for."""
+    file = place / "resolv.conf"
+    file.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    if Path("/etc/resolv.conf").exists():
+        # Without it names merely fail later.
+        mount = ["mount", "--bind", str(file), "/etc/resolv.conf"]
+        subprocess.run(mount, check=False, capture_output=True)  # noqa: S603 - a fixed command
