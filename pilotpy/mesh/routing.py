@@ -134,11 +134,9 @@ def loose_routes(q: Asking, namespace: str) -> tuple[Ref, ...]:
 
     Most important first. A host may still be that of a service that only this namespace sees.
     """
-    refs = [ref for owner in q(_route_namespaces) for ref in q(_public_loose, owner)]
-    refs += [Ref("VirtualService", *key) for key in _restricted(q, namespace) if q(is_loose, *key)]
-    claims = [claim for ref in refs if (claim := q(route_claim, ref.namespace, ref.name))]
-    claims.sort(key=lambda claim: (claim.rank(namespace) or 0, claim.age))
-    return tuple(claim.ref for claim in claims)
+    own = [q(route_claim, *key) for key in _restricted(q, namespace) if q(is_loose, *key)]
+    ranked = sorted((claim.rank(namespace) or 0, claim.age, claim.ref) for claim in own if claim)
+    return (*(ref for _, _, ref in ranked), *q(_loose_for_all))
 
 
 @query
@@ -149,11 +147,18 @@ def is_loose(q: Asking, namespace: str, name: str) -> bool:
 
 
 @query
-def _public_loose(q: Asking, owner: str) -> tuple[Ref, ...]:
+def _loose_for_all(q: Asking) -> tuple[Ref, ...]:
+    claims = [claim for owner in q(_route_namespaces) for claim in q(_public_loose, owner)]
+    return tuple(claim.ref for claim in sorted(claims, key=lambda claim: claim.age))
+
+
+@query
+def _public_loose(q: Asking, owner: str) -> tuple[Claim, ...]:
     keys = q.keys(ROUTES_BY_REACH, (Reach.PUBLIC.value, owner))
     if "*" in q(export_default, Exporting.VIRTUAL_SERVICE):
         keys += q.keys(ROUTES_BY_REACH, (Reach.UNSAID.value, owner))
-    return tuple(Ref("VirtualService", *_name(key)) for key in sorted(map(_name, keys)) if q(is_loose, *key))
+    claims = [q(route_claim, *_name(key)) for key in keys if q(is_loose, *_name(key))]
+    return tuple(claim for claim in claims if claim)
 
 
 @query
