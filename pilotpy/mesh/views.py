@@ -30,6 +30,7 @@ from pilotpy.schema.durations import duration
 Pairs = tuple[tuple[str, str], ...]
 
 _CAPTURE_PORTS = (15001, 15006)
+_ALL_ADDRESSES = ("0.0.0.0:", "[::]:")
 
 
 def _by_failover_label(rule: Resource[DestinationRule]) -> Iterable[str]:
@@ -101,7 +102,7 @@ def _inbound(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs, 
         proxy.namespace,
         service_targets(q, behind) if proxy.type == "sidecar" else (),
         sidecar if _takes(q, sidecar) else None,
-        proxy.ips[0] if proxy.interception == "NONE" else "",
+        proxy.ips[0] if proxy.interception == "NONE" or _binds(q, sidecar) else "",
     )
 
 
@@ -151,3 +152,12 @@ def _takes(q: Asking, sidecar: Ref | None) -> bool:
     """Tell whether a Sidecar says anything of what comes in."""
     found = q.get(SIDECARS, sidecar.namespace, sidecar.name) if sidecar else None
     return found is not None and bool(found.spec.ingress or found.spec.inbound_connection_pool)
+
+
+def _binds(q: Asking, sidecar: Ref | None) -> bool:
+    """Tell whether a Sidecar wants listeners or destinations at the workload's own address."""
+    found = q.get(SIDECARS, sidecar.namespace, sidecar.name) if sidecar else None
+    return found is not None and any(
+        (ingress.capture_mode == "NONE" and not ingress.bind) or ingress.default_endpoint.startswith(_ALL_ADDRESSES)
+        for ingress in found.spec.ingress
+    )
