@@ -54,6 +54,8 @@ class LocalCompiler:
         self._config = Lane("config", settings.debounce_after, settings.debounce_max)
         self._endpoints = Lane("endpoint", settings.endpoint_window, settings.endpoint_window)
         self._stirred = asyncio.Event()
+        self._absorbed = asyncio.Event()
+        self._hurry = False  # somebody waits: lanes need not
         self._seats: dict[str, LocalSeat] = {}
         self._users: dict[Asked, dict[tuple[LocalSeat, str], None]] = {}  # who is given an answer, and as which type
         self._trees: dict[Asked, Tree] = {}
@@ -72,6 +74,14 @@ class LocalCompiler:
         lane.add(puts, causes, self._clock.moment())
         self._metrics.updates.add("eds" if endpoints else "config", max(1, len(causes)))
         self._stirred.set()
+
+    async def caught_up(self) -> None:
+        """Wait until all that was submitted so far is in the engine: answers asked from then on know of it."""
+        self._hurry = True
+        self._stirred.set()
+        while self._config.due is not None or self._endpoints.due is not None:
+            self._absorbed.clear()
+            await self._absorbed.wait()
 
     # -- places ------------------------------------------------------------------------------
 
@@ -134,6 +144,8 @@ class LocalCompiler:
             started = self._clock.moment()
             self._absorb(self._config, started)
             self._absorb(self._endpoints, started)
+            self._hurry = False
+            self._absorbed.set()
             if await self._compile():
                 self._metrics.compile_time.observe(self._clock.moment() - started)
             if self._clock.moment() - self._swept > _SWEEP_EVERY:
@@ -144,7 +156,7 @@ class LocalCompiler:
         while not (self._soon or self._later or self._fresh):
             dues = [lane.due for lane in (self._config, self._endpoints) if lane.due is not None]
             left = min(dues) - self._clock.moment() if dues else None
-            if left is not None and left <= 0:
+            if left is not None and (self._hurry or left <= 0):
                 return
             self._stirred.clear()
             try:
@@ -156,7 +168,7 @@ class LocalCompiler:
     def _absorb(self, lane: Lane, now: Moment) -> None:
         """Write what a lane has gathered, if it is due."""
         due = lane.due
-        load = lane.taken() if due is not None and due <= now else None
+        load = lane.taken() if due is not None and (self._hurry or due <= now) else None
         if load is None:
             return
         self.engine.apply(load.puts)

@@ -38,12 +38,19 @@ class Shared(NamedTuple):
     rejected: Callable[[Connection, Rejection], None]
 
 
+def proxy_name(node_id: str) -> str:
+    """The proxy that a node id names: `web-7d9.default` in `sidecar~10.1.2.3~web-7d9.default~default.svc.local`."""
+    parts = node_id.split("~")
+    return parts[2] if len(parts) == 4 else node_id
+
+
 class Connection:
     """A client's stream and its state."""
 
     def __init__(self, id_: str, node: Node, stream: Stream, session: Session, shared: Shared) -> None:
         self.id = id_
         self.node = node
+        self.proxy = proxy_name(node.id)
         self.peer = stream.peer
         self.session = session
         self.since: datetime = shared.instruments.clock.now()
@@ -60,6 +67,12 @@ class Connection:
         self._woken: asyncio.Future[None] | None = None
         self._stirred = False
         self._lapse: asyncio.TimerHandle | None = None
+
+    @property
+    def namespace(self) -> str:
+        """Where the proxy says that it runs."""
+        said = self.node.metadata.get("NAMESPACE")
+        return said if isinstance(said, str) else self.proxy.rpartition(".")[2]
 
     # -- what wakes it -------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.xds.admission import Gate, check_type, node_in, request_in
 from pilotpy.xds.batch import Batches
-from pilotpy.xds.connection import Connection, Shared
+from pilotpy.xds.connection import Connection, Shared, proxy_name
 from pilotpy.xds.publication import Compiler, Unacceptable
 from pilotpy.xds.resource_type import HEALTH_URL
 from pilotpy.xds.session import Session
@@ -38,6 +38,11 @@ class Edge:
             instruments, settings.answer_patience, asyncio.Semaphore(settings.large_pushes), self._rejected
         )
 
+    @property
+    def ready(self) -> bool:
+        """Whether clients are admitted."""
+        return self._compiler.ready
+
     def push_all(self) -> int:
         """Send every client all that it watches once more; returns how many there are."""
         for connection in self.connections.values():
@@ -58,7 +63,7 @@ class Edge:
         node = node_in(request)
         check_type(request.type_url)
         self._count += 1
-        id_ = f"{(node.id.split('~') + [node.id] * 2)[2]}-{self._count}"
+        id_ = f"{proxy_name(node.id)}-{self._count}"
         connection = Connection(
             id_, node, stream, Session(id_, self._batches, incremental=stream.incremental), self._shared
         )
