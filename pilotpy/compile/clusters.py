@@ -109,6 +109,9 @@ def cluster(q: Asking, key: ServiceKey, outlet: Outlet, spoken: Dialect, place: 
         if not listed:
             q.note(_without_endpoints(found, name))
             return EMPTY
+        if settings.discovery == LOGICAL_DNS and sum(len(group.endpoints) for group in listed) > 1:
+            q.note(_too_many_endpoints(found, name))
+            listed = (listed[0]._replace(priority=0, endpoints=listed[0].endpoints[:1]),)
         own.append(delimited(Cluster.LOAD_ASSIGNMENT_FIELD_NUMBER, load_assignment(name, listed)))
     # Mutual TLS adds its transport socket here: the server name is the cluster's own.
     return Tree((Encoded(name, Rope((settings.body, b"".join(own)))),))
@@ -158,4 +161,15 @@ def _without_endpoints(found: Service, name: str) -> Finding:
         message=f"Cluster {name} is left out: DNS would find its endpoints, and it has none",
         ref=Ref(*found.source),
         hint="name at least one endpoint, or for a subset one with all of its labels",
+    )
+
+
+def _too_many_endpoints(found: Service, name: str) -> Finding:
+    return Finding(
+        code="PP0306",
+        severity=Severity.WARNING,
+        message=f"Cluster {name} has one of its endpoints only: DNS_ROUND_ROBIN resolves a single name",
+        ref=Ref(*found.source),
+        field="spec.resolution",
+        hint="keep one endpoint, or write resolution DNS",
     )

@@ -12,6 +12,7 @@ import msgspec
 
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.kinds import DESTINATION_RULES
+from pilotpy.mesh.policy_findings import policy_findings
 from pilotpy.model.destination_rule import PortTrafficPolicy, Subset, TrafficPolicy
 from pilotpy.model.mesh_config import DefaultTrafficPolicy
 from pilotpy.model.resource import Finding, Ref, Severity
@@ -56,6 +57,8 @@ def traffic_rule(q: Asking, rules: tuple[Ref, ...]) -> TrafficRule:
         rule = q.get(DESTINATION_RULES, ref.namespace, ref.name)
         if rule is None:
             continue
+        for finding in policy_findings(rule):
+            q.note(finding)
         subsets = {subset.name: subset for subset in merged.subsets}
         for index, subset in enumerate(rule.spec.subsets):
             if subsets.setdefault(subset.name, subset) is not subset:

@@ -1,0 +1,95 @@
+"""What in a DestinationRule does nothing, as written: settings that need another beside them, or that nobody reads.
+
+From one rule to findings, each at the path of what is idle. What Istio accepts and ignores in silence is said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pilotpy.model.destination_rule import (
+    DestinationRule,
+    LoadBalancerSettings,
+    OutlierDetection,
+    PortTrafficPolicy,
+    TrafficPolicy,
+)
+from pilotpy.model.resource import Finding, Ref, Resource, Severity
+from pilotpy.schema.codes import NOT_COMPILED
+
+IDLE = "PP0303"
+
+
+def policy_findings(rule: Resource[DestinationRule]) -> Iterator[Finding]:
+    """Yield what is idle in a rule's policies, in the order in which they are written."""
+    for path, policy, inherited in _policies(rule.spec):
+        detection = policy.outlier_detection or inherited
+        if policy.load_balancer is not None:
+            yield from _of_balancer(rule.ref, f"{path}.loadBalancer", policy.load_balancer, detection)
+        if policy.outlier_detection is not None:
+            yield from _of_detection(rule.ref, f"{path}.outlierDetection", policy.outlier_detection)
+        budget = policy.retry_budget if isinstance(policy, TrafficPolicy) else None
+        if budget is not None and budget.budget_interval is not None:
+            yield Finding(
+                code=NOT_COMPILED,
+                severity=Severity.WARNING,
+                message="budgetInterval has no effect yet: retries are counted against the requests of the moment",
+                ref=rule.ref,
+                field=f"{path}.retryBudget.budgetInterval",
+            )
+
+
+def _policies(
+    spec: DestinationRule,
+) -> Iterator[tuple[str, TrafficPolicy | PortTrafficPolicy, OutlierDetection | None]]:
+    """Yield (path, policy, the outlier detection that it inherits); ports inherit nothing."""
+    top = spec.traffic_policy
+    above = top.outlier_detection if top else None
+    written = [
+        ("spec.trafficPolicy", top, None),
+        *((f"spec.subsets[{i}].trafficPolicy", subset.traffic_policy, above) for i, subset in enumerate(spec.subsets)),
+    ]
+    for path, policy, inherited in written:
+        if policy is None:
+            continue
+        yield path, policy, inherited
+        for index, port in enumerate(policy.port_level_settings):
+            yield f"{path}.portLevelSettings[{index}]", port, None
+
+
+def _of_balancer(
+    ref: Ref, path: str, balancer: LoadBalancerSettings, detection: OutlierDetection | None
+) -> Iterator[Finding]:
+    setting = balancer.locality_lb_setting
+    if setting is not None and setting.enabled is not False and detection is None:
+        for name, field in (("failover", setting.failover), ("failoverPriority", setting.failover_priority)):
+            if field and not setting.distribute:
+                yield _idle(
+                    ref,
+                    f"{path}.localityLbSetting.{name}",
+                    f"{name} has no effect without outlierDetection: nothing would notice that endpoints fail",
+                    "add outlierDetection beside loadBalancer",
+                )
+    if setting is not None and balancer.zone_aware_lb_setting is not None:
+        message = "localityLbSetting has no effect beside zoneAwareLbSetting"
+        yield _idle(ref, f"{path}.localityLbSetting", message, "keep one of the two")
+    name = "warmup" if balancer.warmup is not None else "warmupDurationSecs"
+    warms_up = balancer.warmup is not None or balancer.warmup_duration_secs is not None
+    if warms_up and (balancer.consistent_hash is not None or balancer.simple in {"RANDOM", "PASSTHROUGH"}):
+        message = f"{name} has no effect: only LEAST_REQUEST and ROUND_ROBIN warm endpoints up"
+        yield _idle(ref, f"{path}.{name}", message, "choose one of them, or take the warm-up out")
+
+
+def _of_detection(ref: Ref, path: str, detection: OutlierDetection) -> Iterator[Finding]:
+    if detection.consecutive_errors:
+        message = "consecutiveErrors has no effect any more"
+        hint = "write consecutiveGatewayErrors or consecutive5xxErrors"
+        yield _idle(ref, f"{path}.consecutiveErrors", message, hint)
+    if detection.consecutive_local_origin_failures and not detection.split_external_local_origin_errors:
+        message = "consecutiveLocalOriginFailures has no effect without splitExternalLocalOriginErrors"
+        hint = "set splitExternalLocalOriginErrors to true"
+        yield _idle(ref, f"{path}.consecutiveLocalOriginFailures", message, hint)
+
+
+def _idle(ref: Ref, field: str, message: str, hint: str) -> Finding:
+    return Finding(code=IDLE, severity=Severity.WARNING, message=message, ref=ref, field=field, hint=hint)

@@ -1,0 +1,96 @@
+"""What an edit costs, counted: the same in a mesh of a thousand services and of ten thousand."""
+
+import pytest
+
+from pilotpy.compile.clusters import clusters
+from pilotpy.compile.endpoints import assignments
+from pilotpy.engine import Engine, Put, Work
+from pilotpy.mesh.kinds import DESTINATION_RULES, MESH_CONFIG
+from pilotpy.mesh.view import Features, Place
+from pilotpy.model.destination_rule import (
+    ConnectionPoolSettings,
+    DestinationRule,
+    OutlierDetection,
+    TCPSettings,
+    TrafficPolicy,
+)
+from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.resource import Meta, Ref, Resource
+from tests.compile.crowd import crowd, endpoint_slice, everything, home, nobody
+
+SIZES = [pytest.param(1_000, id="a thousand services"), pytest.param(10_000, id="ten thousand")]
+SCOPE = everything()
+
+
+def compiled(engine: Engine, place: Place = Place()):  # noqa: B008 - immutable
+    return (
+        engine.ask(clusters, SCOPE, nobody(), place, Features()),
+        engine.ask(assignments, SCOPE, place),
+    )
+
+
+def work(engine: Engine, *puts: Put) -> Work:
+    engine.apply(puts)
+    before = engine.work.copy()
+    compiled(engine)
+    return engine.work.since(before)
+
+
+def rule(policy: TrafficPolicy) -> Put:
+    ref = Ref("DestinationRule", home(7), "s7")
+    meta = Meta(name=ref.name, namespace=ref.namespace)
+    spec = DestinationRule(host=f"s7.{home(7)}.svc.cluster.local", traffic_policy=policy)
+    return Put(DESTINATION_RULES, (ref.namespace, ref.name), Resource(ref, meta, spec))
+
+
+def limit(connections: int) -> Put:
+    return rule(TrafficPolicy(connection_pool=ConnectionPoolSettings(tcp=TCPSettings(max_connections=connections))))
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def warm(request):
+    engine = crowd(request.param, endpoints=1)
+    engine.apply([limit(1)])
+    compiled(engine)
+    return engine
+
+
+def test_an_endpoint_recomputes_one_assignment_and_no_cluster(warm):
+    before = compiled(warm)
+    done = work(warm, endpoint_slice(3, 1, first=9))
+    after = compiled(warm)
+    assert (done.runs, done.equal) == (5, 0), "endpoints, assignment, and the joins of service, namespace and mesh"
+    assert after[0] == before[0]
+    changed = [one.name for old, one in zip(before[1], after[1], strict=True) if old != one]
+    assert changed == [f"outbound|80||s3.{home(3)}.svc.cluster.local"]
+
+
+def test_a_rule_recomputes_the_cluster_of_its_host_alone(warm):
+    work(warm, limit(1))
+    before = compiled(warm)
+    done = work(warm, limit(2))
+    after = compiled(warm)
+    assert (done.runs, done.equal) == (9, 3), (
+        "the rule, its settings, a cluster, its joins; what it says of hosts, subsets and places is equal"
+    )
+    changed = [one.name for old, one in zip(before[0], after[0], strict=True) if old != one]
+    assert changed == [f"outbound|80||s7.{home(7)}.svc.cluster.local"]
+    assert after[1] == before[1]
+
+
+def test_what_depends_on_the_place_moves_from_one_branch_to_another(warm):
+    work(warm, rule(TrafficPolicy()))
+    before = compiled(warm)[1]
+    done = work(warm, rule(TrafficPolicy(outlier_detection=OutlierDetection())))
+    after = compiled(warm)[1]
+    assert (done.runs, done.equal) == (16, 3)
+    assert {one.name for one in after} == {one.name for one in before}
+
+
+def test_a_setting_of_the_mesh_that_no_cluster_reads_recomputes_no_cluster(warm):
+    before = compiled(warm)
+    done = work(warm, Put(MESH_CONFIG, ("",), MeshConfig(access_log_file="/dev/stdout")))
+    after = compiled(warm)
+    assert done.runs - done.equal <= 1, "the settings themselves"
+    assert after[0] is before[0]
+    assert after[1] is before[1]
