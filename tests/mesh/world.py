@@ -11,7 +11,7 @@ from pilotpy.mesh.kinds import KIND_OF, MESH_CONFIG, PROXIES
 from pilotpy.mesh.proxy import Proxy, proxy_from_node
 from pilotpy.mesh.scopes import find, members
 from pilotpy.mesh.service import ServiceKey
-from pilotpy.mesh.services import EXPORT_TO
+from pilotpy.mesh.services import EXPORT_TO, seen_by
 from pilotpy.mesh.view import Scope, Selected, View
 from pilotpy.mesh.views import view
 from pilotpy.model.destination_rule import DestinationRule
@@ -74,6 +74,9 @@ class World:
     def found(self, scope: Scope, host: str) -> Selected | None:
         asking = self.engine.ask
         return asking(query(lambda q: find(q, scope, host)))
+
+    def exports(self, service: ServiceKey) -> frozenset[str]:
+        return self.engine.ask(seen_by, service)
 
     def codes(self, query: Any, *key: Any) -> list[tuple[str, Ref | None]]:
         notes = self.engine.notes(query, *key)
