@@ -10,11 +10,13 @@ from typing import Final
 
 from pilotpy.compile.access_log import access_logs
 from pilotpy.compile.http_filters import Direction, Stream, http_filters
-from pilotpy.compile.listener_settings import Settings, Terms
+from pilotpy.compile.listener_settings import Settings, Terms, terms
 from pilotpy.compile.naming import STAT_END
 from pilotpy.compile.pieces import ads, flag
 from pilotpy.compile.tracing import tracing_config
-from pilotpy.compile.wire import packed
+from pilotpy.compile.wire import packed, serialised
+from pilotpy.engine import Asking, query
+from pilotpy.mesh.view import Features, Listening
 from pilotpy.model.mesh_proxy_config import ProxyHeaders
 from pilotpy_protos.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from pilotpy_protos.envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
@@ -37,9 +39,15 @@ def plaintext_protocols(terms: Terms) -> tuple[str, ...]:
     return ("http/1.0", *HTTP_ALPN) if terms.listening.http10 else HTTP_ALPN
 
 
-def routes_over_ads(name: str, listener: str, terms: Terms) -> HttpConnectionManager:
-    """The manager of outbound HTTP that asks for its routes by name."""
-    manager = _manager(Direction.OUTBOUND, terms)
+@query
+def outbound_manager(q: Asking, features: Features, listening: Listening) -> bytes:
+    """What all managers of outbound HTTP have in common, in wire format."""
+    return serialised(_manager(Direction.OUTBOUND, terms(q, features, listening)))
+
+
+def routes_over_ads(name: str, listener: str, common: bytes) -> HttpConnectionManager:
+    """The manager of outbound HTTP that asks for its routes by name; `common` is the answer of `outbound_manager`."""
+    manager = HttpConnectionManager.FromString(common)
     manager.stat_prefix = f"outbound_{listener}{STAT_END}"
     manager.rds.CopyFrom(Rds(config_source=ads(), route_config_name=name))
     return manager

@@ -11,7 +11,7 @@ from typing import Final
 
 from pilotpy.compile.access_log import listener_logs
 from pilotpy.compile.encoded import Encoded
-from pilotpy.compile.http_connection import as_filter, plaintext_protocols, routes_over_ads
+from pilotpy.compile.http_connection import as_filter, plaintext_protocols
 from pilotpy.compile.listener_filters import asks_for_http, outbound_listener_filters
 from pilotpy.compile.listener_settings import Terms
 from pilotpy.compile.network_filters import mongo_proxy, tcp_filters, to_cluster
@@ -23,6 +23,9 @@ from pilotpy.mesh.service import Protocol
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import TrafficDirection
 from pilotpy_protos.envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch
 from pilotpy_protos.envoy.config.listener.v3.listener_pb2 import Listener
+from pilotpy_protos.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 
 TRANSPORT_SETUP: Final = timedelta(seconds=15)
 
@@ -43,13 +46,8 @@ def opaque_chain(way: Way, protocol: Protocol, common: Terms) -> FilterChain:
     return chain
 
 
-def http_chain(
-    routes: str, slot: Slot, common: Terms, *, sniffed: bool = True, absolute_urls: bool = False
-) -> FilterChain:
-    """The chain of HTTP, its routes asked for by name. If sniffed, only plaintext that is HTTP takes it."""
-    manager = routes_over_ads(routes, listener_name(slot), common)
-    if absolute_urls:
-        manager.http_protocol_options.allow_absolute_url.value = True
+def http_chain(manager: HttpConnectionManager, common: Terms, *, sniffed: bool = True) -> FilterChain:
+    """The chain of HTTP. If sniffed, only plaintext that is HTTP takes it."""
     chain = FilterChain(filters=[as_filter(manager)], transport_socket_connect_timeout=TRANSPORT_SETUP)
     if sniffed:
         match = FilterChainMatch(transport_protocol="raw_buffer", application_protocols=plaintext_protocols(common))

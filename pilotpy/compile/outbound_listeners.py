@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from pilotpy.compile.encoded import EMPTY, Encoded, Tree
+from pilotpy.compile.http_connection import outbound_manager, routes_over_ads
 from pilotpy.compile.listener_settings import terms
 from pilotpy.compile.naming import BLACK_HOLE, PASSTHROUGH
 from pilotpy.compile.opaque_routes import Client, ways
@@ -27,7 +28,7 @@ from pilotpy.compile.outbound import (
     slots,
     sniffed_route,
 )
-from pilotpy.compile.outbound_chains import http_chain, opaque_chain, outbound_frame, outbound_listener
+from pilotpy.compile.outbound_chains import http_chain, listener_name, opaque_chain, outbound_frame, outbound_listener
 from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.endpoints import endpoints
@@ -122,9 +123,10 @@ def http_proxy(q: Asking, features: Features, listening: Listening) -> Tree:
         return EMPTY
     common = terms(q, features, listening)
     slot = Slot(common.loopback, port, bound=True)
-    chain = http_chain(HTTP_PROXY_ROUTE, slot, common, sniffed=False, absolute_urls=True)
+    manager = routes_over_ads(HTTP_PROXY_ROUTE, listener_name(slot), q(outbound_manager, features, listening))
+    manager.http_protocol_options.allow_absolute_url.value = True
     listener = outbound_frame(slot, common)
-    listener.filter_chains.append(chain)
+    listener.filter_chains.append(http_chain(manager, common, sniffed=False))
     return Tree([Encoded(listener.name, serialised(listener))])
 
 
@@ -176,5 +178,9 @@ def _listener(q: Asking, slot: Slot, opaque: Opaque, around: Around, routes: str
             chain = opaque_chain(way, port.protocol, common)
             # Envoy refuses a listener with two chains for the same connections: the older service's stands.
             chains.setdefault(serialised(chain.filter_chain_match), chain)
-    http = [http_chain(routes, at, common, sniffed=bool(chains) or at.address == common.wildcard)] if routes else []
+    http = []
+    if routes:
+        shared = q(outbound_manager, around.features, around.listening)
+        manager = routes_over_ads(routes, listener_name(at), shared)
+        http = [http_chain(manager, common, sniffed=bool(chains) or at.address == common.wildcard)]
     return outbound_listener(at, [*http, *chains.values()], around.fallback, common)
