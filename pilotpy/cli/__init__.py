@@ -1,1 +1,25 @@
-"""The commands: parse, ask, show."""
+"""The command line: parse, ask, show. Each command lives in a module of its own and imports late."""
+
+from __future__ import annotations
+
+import typer
+
+from pilotpy.cli import agent, compile, diff, lab, serve  # noqa: A004  # the command's name
+
+app = typer.Typer(
+    name="pilotpy",
+    help="The control plane of an Envoy service mesh.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(serve.serve)
+app.command("compile")(compile.compile_)
+app.command()(diff.diff)
+app.add_typer(lab.app, name="lab")
+app.add_typer(agent.app, name="agent")
+
+
+def main() -> None:
+    """Run the command that the process' arguments name."""
+    app()

@@ -20,7 +20,9 @@ class Rope:
     __slots__ = ("digest", "pieces", "size")
 
     def __init__(self, pieces: Iterable[bytes | Rope]) -> None:
-        self.pieces = tuple(pieces)
+        self.pieces: tuple[bytes | Rope, ...] = tuple(pieces)
+        self.digest: bytes
+        self.size: int
         hasher = blake2b(digest_size=_SIZE)
         size = 0
         for piece in self.pieces:
@@ -92,6 +94,8 @@ class Tree:
     __slots__ = ("branches", "count", "digest")
 
     def __init__(self, branches: Iterable[Encoded | Tree]) -> None:
+        self.count: int
+        self.digest: bytes
         self.branches = tuple(b for b in branches if isinstance(b, Encoded) or b.count)
         self.count = sum(1 if isinstance(b, Encoded) else b.count for b in self.branches)
         self.digest = blake2b(b"".join(b.digest for b in self.branches), digest_size=_SIZE).digest()
@@ -124,9 +128,7 @@ def differences(old: Tree, new: Tree) -> tuple[dict[str, Encoded], list[str]]:
     before: dict[str, Encoded] = {}
     after: dict[str, Encoded] = {}
     _unshared(old, new, before, after)
-    changed = {
-        name: resource for name, resource in after.items() if before.get(name) != resource
-    }
+    changed = {name: resource for name, resource in after.items() if before.get(name) != resource}
     return changed, sorted(before.keys() - after.keys())
 
 
@@ -146,9 +148,7 @@ def _unshared(old: Tree, new: Tree, before: dict[str, Encoded], after: dict[str,
         _compared(EMPTY, branch, before, after)
 
 
-def _compared(
-    old: Encoded | Tree, new: Encoded | Tree, before: dict[str, Encoded], after: dict[str, Encoded]
-) -> None:
+def _compared(old: Encoded | Tree, new: Encoded | Tree, before: dict[str, Encoded], after: dict[str, Encoded]) -> None:
     if isinstance(old, Tree) and isinstance(new, Tree):
         _unshared(old, new, before, after)
         return

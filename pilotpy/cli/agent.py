@@ -1,0 +1,69 @@
+"""``pilotpy agent``: what runs beside an Envoy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pilotpy.cli.options import Dialect, EnvoyDialect, Files, MorePaths, fail, paths_of
+
+app = typer.Typer(help="What runs beside an Envoy.", no_args_is_help=True)
+
+
+@app.command()
+def bootstrap(
+    files: Files = None,
+    more: MorePaths = None,
+    proxy: Annotated[str, typer.Option(help="The Pod whose Envoy is to start.", metavar="POD.NAMESPACE")] = "",
+    node: Annotated[str, typer.Option(help="Instead of a Pod: the node id.", metavar="ID")] = "",
+    metadata: Annotated[str, typer.Option(help="With --node: its metadata.", metavar="JSON")] = "{}",
+    discovery: Annotated[
+        str, typer.Option(help="Where ADS is: HOST:PORT, or the path of a unix socket.", metavar="ADDRESS")
+    ] = "127.0.0.1:15010",
+    sotw: Annotated[bool, typer.Option("--sotw", help="State of the world instead of incremental xDS.")] = False,
+    agent: Annotated[bool, typer.Option(help="Whether an agent answers health checks on port 15020.")] = False,
+    envoy: EnvoyDialect = Dialect.PLAIN,
+) -> None:
+    """Print the configuration that an Envoy starts with, as JSON: ``envoy -c FILE``."""
+    import json
+
+    from pilotpy import api
+    from pilotpy.agent.bootstrap import Address, Start, bootstrap_text
+    from pilotpy.agent.node import Node
+
+    if bool(proxy) == bool(node):
+        fail("name the proxy with either --proxy POD.NAMESPACE (and -f) or --node ID", 2)
+    try:
+        if proxy:
+            announced = api.load(*paths_of(files, more)).announcement(proxy, envoy=envoy.value)
+        else:
+            announced = Node(node, "", json.loads(metadata))
+    except (api.Unknown, json.JSONDecodeError) as error:
+        fail(str(error))
+    host, _, port = discovery.rpartition(":")
+    where = Address(host.strip("[]"), int(port)) if port.isdigit() else Address(discovery)
+    print(bootstrap_text(Start(node=announced, discovery=where, delta=not sotw, agent_port=15020 if agent else None)))
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+)
+def capture(context: typer.Context) -> None:
+    """Redirect this network namespace's traffic through Envoy, with istio-iptables' flags; --help lists them."""
+    import argparse
+    import os
+
+    from pilotpy.agent import capture as kernel
+    from pilotpy.agent import capture_flags
+
+    if {"-h", "--help"} & {*context.args}:
+        print(capture_flags.help_text())
+        return
+    try:
+        print(kernel.run(capture_flags.order(context.args, os.environ, kernel.this_machine())), end="")
+    except argparse.ArgumentError as error:
+        fail(str(error), 2)
+    except (kernel.CaptureFailed, OSError) as error:
+        fail(str(error))
