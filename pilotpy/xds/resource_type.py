@@ -21,6 +21,7 @@ class ResourceType(NamedTuple):
     short: str  # as istiod's metrics and istioctl call it: "cds"
     wildcard: bool = True  # an empty list of names asks for all; else for none
     missing: Callable[[str], Encoded] | None = None  # what a client gets for a name that nothing has
+    stage: int = 1  # not pushed before the client has taken what was pushed of lower stages
     leaves_last: bool = False  # removed only once nothing sent after it can point to it any more
 
 
@@ -34,17 +35,19 @@ def _empty_route(name: str) -> Encoded:
     return Encoded(name, delimited(1, name.encode()) + b"\x3a\x00")
 
 
-CLUSTER = ResourceType(CLUSTERS, "cds", leaves_last=True)
-ENDPOINT = ResourceType(ENDPOINTS, "eds", wildcard=False, missing=_empty_assignment)
+# Envoy does not ACK clusters before they are warm (ClusterManagerImpl pauses CDS), which takes their endpoints and
+# secrets: these go together, and the ACK says that routes may point to them.
+CLUSTER = ResourceType(CLUSTERS, "cds", stage=0, leaves_last=True)
+ENDPOINT = ResourceType(ENDPOINTS, "eds", stage=0, wildcard=False, missing=_empty_assignment)
+SECRET = ResourceType(GOOGLE + "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", stage=0, wildcard=False)
 LISTENER = ResourceType(LISTENERS, "lds")
 ROUTE = ResourceType(ROUTES, "rds", wildcard=False, missing=_empty_route)
-SECRET = ResourceType(GOOGLE + "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", wildcard=False)
 EXTENSION = ResourceType(GOOGLE + "envoy.config.core.v3.TypedExtensionConfig", "ecds", wildcard=False)
 NAME_TABLE = ResourceType(NAMES, "nds")
 PROXY_CONFIG = ResourceType(GOOGLE + "istio.mesh.v1alpha1.ProxyConfig", "pcds")
 
 # Make before break: what is pointed to comes before what points to it.
-IN_ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION, NAME_TABLE, PROXY_CONFIG)
+IN_ORDER = (CLUSTER, ENDPOINT, SECRET, LISTENER, ROUTE, EXTENSION, NAME_TABLE, PROXY_CONFIG)
 BY_URL = {type_.url: type_ for type_ in IN_ORDER}
 
 HEALTH_URL = GOOGLE + "istio.v1.HealthInformation"  # told, never asked for

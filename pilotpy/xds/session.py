@@ -1,8 +1,9 @@
 """One ADS stream as a state machine: requests and publications in, responses out. No sockets, no clock.
 
 Answers to requests come first. Pushes follow one publication at a time, type after type in the order of make before
-break; a type waits until the client has answered the one before it (`lapse` ends the wait), and publications that
-arrive meanwhile replace each other. Nothing is queued: `next` says what to send from what is known when it is asked.
+break: what routes point to, then, once the client has taken that (`lapse` ends the wait), listeners and routes, then
+the news that clusters are gone. Publications that arrive meanwhile replace each other. Nothing is queued: `next` says
+what to send from what is known when it is asked.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Session:
         self._batches = batches
         self._serving = NOTHING_YET
         self._next: Publication | None = None
-        self._awaiting: Watch | None = None
+        self._awaiting: dict[str, ResourceType] = {}  # types whose last response is not answered, by URL
         self._count = 0
 
     # -- what arrives --------------------------------------------------------------------------
@@ -58,9 +59,8 @@ class Session:
 
     def unwatch(self, type_: ResourceType) -> None:
         """Forget a type; nobody will answer for it any more."""
-        gone = self.watches.pop(type_.url, None)
-        if gone is not None and gone is self._awaiting:
-            self._awaiting = None
+        self.watches.pop(type_.url, None)
+        self._awaiting.pop(type_.url, None)
 
     def changed(self, publication: Publication) -> None:
         """The compiler has something newer."""
@@ -83,24 +83,24 @@ class Session:
 
     def lapse(self) -> None:
         """The client had its time to answer."""
-        self._awaiting = None
+        self._awaiting.clear()
 
     def _answered(self, watch: Watch, nonce: str) -> None:
-        if self._awaiting is watch and nonce == watch.nonce_sent:
-            self._awaiting = None
+        if nonce == watch.nonce_sent:
+            self._awaiting.pop(watch.type.url, None)
 
     # -- what leaves ---------------------------------------------------------------------------
 
     @property
     def waits(self) -> bool:
         """Whether something to send waits for the client's answer."""
-        return self._awaiting is not None and (self._next is not None or any(self._behind()))
+        return bool(self._awaiting) and (self._next is not None or any(self._behind()) or any(self._leaving()))
 
     def next(self) -> Send | None:
         """What to send now; None: nothing until something arrives."""
         while True:
             send = self._answer() or self._push()
-            if send is not None or self._awaiting is not None:
+            if send is not None or self._awaiting:
                 return send
             self.settled = self._serving.revision
             if self._next is None:
@@ -130,24 +130,24 @@ class Session:
             self._serving = Publication(self._serving.revision, self._next.version, trees)
 
     def _push(self) -> Send | None:
-        if self._awaiting is not None:
-            return None
         for watch in self._behind():
+            if any(type_.stage < watch.type.stage for type_ in self._awaiting.values()):
+                return None
             before, besides = watch.held, watch.again
             batch = watch.push(self._serving.trees[watch.type.url])
             if batch:
                 return self._sending(watch, batch, before, besides, pushed=True)
-        for watch in self._in_order():
-            batch = watch.farewell()
-            if batch:
-                return self._sending(watch, batch, watch.held, NO_NAMES, pushed=True)
+        for watch in self._leaving():
+            if self._awaiting:
+                return None
+            return self._sending(watch, watch.farewell(), watch.held, NO_NAMES, pushed=True)
         return None
 
     def _sending(self, watch: Watch, batch: Batch, before: Tree, besides: Names, *, pushed: bool) -> Send:
         self._count += 1
         nonce = f"{self.name}/{self._count}"
         watch.sent(nonce, before, besides)
-        self._awaiting = watch
+        self._awaiting[watch.type.url] = watch.type
         self._warm(watch, before, pushed=pushed)
         serving = self._serving
         return Send(watch.type, batch, serving.version, nonce, serving.revision, self.incremental, pushed)
@@ -169,6 +169,9 @@ class Session:
             tree = self._serving.trees.get(watch.type.url)
             if tree is not None and not watch.owes_all and (watch.again or tree != watch.held):
                 yield watch
+
+    def _leaving(self) -> Iterator[Watch]:
+        return (watch for watch in self._in_order() if watch.leaving)
 
     def _in_order(self) -> Iterator[Watch]:
         for type_ in IN_ORDER:

@@ -104,10 +104,8 @@ class Watch:
         return self._offered(Batch(resources, changes.removed) if again else changes)
 
     def farewell(self) -> Batch:
-        """What tells the client of the resources that left; empty if none did."""
+        """What tells the client of the resources that left."""
         leaving, self.leaving = self.leaving, {}
-        if not leaving:
-            return NOTHING
         return Batch((), sorted(leaving)) if self.incremental else self._everything(self.held)
 
     def _everything(self, tree: Tree) -> Batch:

@@ -16,17 +16,26 @@ NEXT = {
 }
 
 
-def test_types_follow_each_other_each_after_the_ack_of_the_one_before():
+def test_listeners_and_routes_follow_once_what_they_point_to_is_taken():
     play = connected().becomes(NEXT)
-    for type_, name in ((CLUSTER, "a"), (ENDPOINT, "a"), (LISTENER, "l"), (ROUTE, "80")):
-        play.gets(type_, name).gets_nothing().acks(type_)
-    play.gets_nothing()
+    play.gets(CLUSTER, "a").gets(ENDPOINT, "a").gets_nothing().acks(ENDPOINT).gets_nothing().acks(CLUSTER)
+    play.gets(LISTENER, "l").gets(ROUTE, "80").gets_nothing()
 
 
-def test_a_client_that_does_not_ack_gets_the_next_type_after_a_while():
-    play = connected().becomes(NEXT).gets(CLUSTER, "a").gets_nothing()
+def test_endpoints_do_not_wait_for_their_clusters_which_envoy_acks_only_when_they_have_them():
+    connected().becomes({CLUSTER: {"a": "2", "b": "1"}}).gets(CLUSTER, "a").gets(ENDPOINT, "a")
+
+
+def test_the_endpoints_of_a_new_cluster_are_answered_before_it_is_acked():
+    play = connected().becomes({CLUSTER: {"a": "1", "b": "1", "c": "1"}, ENDPOINT: {"a": "1", "b": "1", "c": "1"}})
+    play.gets(CLUSTER, "c").gets_nothing()
+    play.asks(ENDPOINT, "c").gets(ENDPOINT, "c").acks(ENDPOINT).acks(CLUSTER).gets_nothing()
+
+
+def test_a_client_that_does_not_ack_gets_the_rest_after_a_while():
+    play = connected().becomes(NEXT).gets(CLUSTER, "a").gets(ENDPOINT, "a").gets_nothing()
     assert play.session.waits
-    play.keeps_silent().gets(ENDPOINT, "a").gets_nothing().keeps_silent().gets(LISTENER, "l")
+    play.keeps_silent().gets(LISTENER, "l").gets(ROUTE, "80").gets_nothing()
 
 
 def test_a_nack_does_not_block_the_next_type():
