@@ -31,6 +31,8 @@ class Way(NamedTuple):
     server_names: tuple[str, ...] = ()  # empty: any
     subnets: tuple[str, ...] = ()  # of the destination; empty: any
     origin: Ref | None = None  # the VirtualService that says so; None: the default
+    field: str = ""  # of its rule
+    mongo: bool = False  # MongoDB's messages are counted
 
 
 class Client(NamedTuple):
@@ -42,23 +44,21 @@ class Client(NamedTuple):
 
 
 def ways(q: Asking, found: Service, port: Port, subnets: tuple[str, ...], client: Client) -> list[Way]:
-    """The ways of a port's connections, most important first; no two match the same, the last may match all.
+    """The ways of a port's connections, most important first; later ones may match what earlier ones do.
 
     `subnets` tell the connections of a service that shares its listener; empty where it has one of its own.
     """
     tls = port.protocol in _TLS
-    found_ways: dict[tuple[tuple[str, ...], tuple[str, ...]], Way] = {}
+    found_ways: list[Way] = []
     for rule in _rules(q, client, tls=tls):
         for names, to in _matched(rule, port, client.source):
-            way = Way(_ruled(q, rule, port, client), names, to or subnets, rule.ref)
-            found_ways.setdefault((names, way.subnets), way)
+            found_ways.append(Way(_ruled(q, rule, port, client), names, to or subnets, rule.ref, rule.field))
             if not tls and not to:
-                return list(found_ways.values())
+                return found_ways
     if tls and found_ways:
-        return list(found_ways.values())
+        return found_ways
     names = (found.key.host,) if tls and _shares(found) else ()
-    found_ways.setdefault((names, subnets), Way(_default(q, found, port, client), names, subnets))
-    return list(found_ways.values())
+    return [*found_ways, Way(_default(q, found, port, client), names, subnets)]
 
 
 _TLS = frozenset({Protocol.TLS, Protocol.HTTPS})

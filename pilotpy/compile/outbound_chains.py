@@ -19,7 +19,6 @@ from pilotpy.compile.opaque_routes import Way
 from pilotpy.compile.outbound import Slot
 from pilotpy.compile.pieces import address, flag, origin, prefix_range
 from pilotpy.compile.wire import serialised
-from pilotpy.mesh.service import Protocol
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import TrafficDirection
 from pilotpy_protos.envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch
 from pilotpy_protos.envoy.config.listener.v3.listener_pb2 import Listener
@@ -30,17 +29,16 @@ from pilotpy_protos.envoy.extensions.filters.network.http_connection_manager.v3.
 TRANSPORT_SETUP: Final = timedelta(seconds=15)
 
 
-def opaque_chain(way: Way, protocol: Protocol, common: Terms) -> FilterChain:
+def opaque_chain(way: Way, common: Terms) -> FilterChain:
     """The chain of connections that are passed on as they are."""
     filters = tcp_filters(way.route, common)
-    if protocol is Protocol.MONGO:
+    if way.mongo:
         filters.insert(0, mongo_proxy(way.route.stat_prefix))
     chain = FilterChain(filters=filters, transport_socket_connect_timeout=TRANSPORT_SETUP)
     if way.origin is not None:
         chain.metadata.CopyFrom(origin(way.origin))
-    names = [name for name in way.server_names if name != "*"]
-    if names:
-        chain.filter_chain_match.server_names.extend(names)
+    if way.server_names:
+        chain.filter_chain_match.server_names.extend(way.server_names)
     if way.subnets:
         chain.filter_chain_match.prefix_ranges.extend(map(prefix_range, way.subnets))
     return chain
@@ -56,17 +54,21 @@ def http_chain(manager: HttpConnectionManager, common: Terms, *, sniffed: bool =
 
 
 def outbound_listener(slot: Slot, chains: Sequence[FilterChain], fallback: str, common: Terms) -> Encoded:
-    """The listener of a slot; connections that no chain takes go to the cluster `fallback`."""
+    """The listener of a slot; connections that no chain takes go to the cluster `fallback`.
+
+    No two of the chains match the same connections.
+    """
     listener = outbound_frame(slot, common)
     matching = [chain for chain in chains if chain.HasField("filter_chain_match")]
     others = [chain for chain in chains if not chain.HasField("filter_chain_match")]
+    if not others:
+        route = to_cluster(fallback, common.listening.idle_timeout)
+        others = [FilterChain(name="PassthroughFilterChain", filters=tcp_filters(route, common))]
     if not matching:
-        listener.filter_chains.extend(others[:1])
+        listener.filter_chains.extend(others)
         return Encoded(listener.name, serialised(listener))
     listener.filter_chains.extend(matching)
-    route = to_cluster(fallback, common.listening.idle_timeout)
-    unmatched = FilterChain(name="PassthroughFilterChain", filters=tcp_filters(route, common))
-    listener.default_filter_chain.CopyFrom(others[0] if others else unmatched)
+    listener.default_filter_chain.CopyFrom(others[0])
     listener.listener_filters.extend(outbound_listener_filters(matching))
     if any(map(asks_for_http, matching)):
         listener.listener_filters_timeout.FromTimedelta(common.settings.detection_timeout)

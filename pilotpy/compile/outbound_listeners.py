@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from pilotpy.compile.disjoint_ways import disjoint
 from pilotpy.compile.encoded import EMPTY, Encoded, Tree
 from pilotpy.compile.http_connection import outbound_manager, routes_over_ads
 from pilotpy.compile.listener_settings import terms
 from pilotpy.compile.naming import BLACK_HOLE, PASSTHROUGH
-from pilotpy.compile.opaque_routes import Client, ways
+from pilotpy.compile.opaque_routes import Client, Way, ways
 from pilotpy.compile.outbound import (
     ANYWHERE,
     HTTP_PROXY_ROUTE,
@@ -38,7 +39,6 @@ from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Fallback, Features, Listening, Part, Scope, Selected
-from pilotpy_protos.envoy.config.listener.v3.listener_components_pb2 import FilterChain
 
 FIRST_UNPRIVILEGED: Final = 1024
 
@@ -166,7 +166,7 @@ def _may_take(slot: Slot, listening: Listening) -> bool:
 def _listener(q: Asking, slot: Slot, opaque: Opaque, around: Around, routes: str = "") -> Encoded:
     common = terms(q, around.features, around.listening)
     at = slot._replace(address=slot.address or (common.loopback if slot.bound else common.wildcard))
-    chains: dict[bytes, FilterChain] = {}
+    wanted: list[Way] = []
     for member in opaque.services:
         found = q(service, member.service)
         assert found is not None, "only services have slots"
@@ -174,13 +174,12 @@ def _listener(q: Asking, slot: Slot, opaque: Opaque, around: Around, routes: str
         if port.protocol is Protocol.AUTO and not routes:
             routes = sniffed_route(member.service.host, slot.port)
         subnets = ranges(found) if slot.address == around.manner.bind else ()
-        for way in ways(q, found, port, subnets, Client(member, opaque.source, common)):
-            chain = opaque_chain(way, port.protocol, common)
-            # Envoy refuses a listener with two chains for the same connections: the older service's stands.
-            chains.setdefault(serialised(chain.filter_chain_match), chain)
+        of_port = ways(q, found, port, subnets, Client(member, opaque.source, common))
+        wanted += [way._replace(mongo=port.protocol is Protocol.MONGO) for way in of_port]
+    chains = [opaque_chain(way, common) for way in disjoint(wanted, q.note)]
     http = []
     if routes:
         shared = q(outbound_manager, around.features, around.listening)
         manager = routes_over_ads(routes, listener_name(at), shared)
         http = [http_chain(manager, common, sniffed=bool(chains) or at.address == common.wildcard)]
-    return outbound_listener(at, [*http, *chains.values()], around.fallback, common)
+    return outbound_listener(at, [*http, *chains], around.fallback, common)

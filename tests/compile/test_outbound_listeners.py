@@ -182,6 +182,42 @@ def test_a_rule_that_leads_nowhere_is_said_and_kept():
     assert world.codes(listeners, *key) == [("IST0101", Ref("VirtualService", "default", "v"))]
 
 
+TLS_RULE = "{match: [{sniHosts: [%s], destinationSubnets: [%s]}], route: [{destination: {host: c.com}}]}"
+OVERLAPS = {
+    "a name belongs to the first rule that has it": (
+        [("a.com", ""), ("a.com, b.com", "")],
+        ["sni a.com", "sni b.com", "otherwise"],
+        True,
+    ),
+    "a rule with nothing left is dropped": ([("a.com", ""), ("A.com", "")], ["sni a.com", "otherwise"], True),
+    "a name may be told apart by the subnet": (
+        [("a.com", "10.0.0.0/8"), ("a.com", "11.0.0.0/8")],
+        ["10.0.0.0/8 sni a.com", "11.0.0.0/8 sni a.com", "otherwise"],
+        False,
+    ),
+    "subnets are the same whatever their host bits": (
+        [("a.com", "10.0.0.1/8"), ("a.com", "10.0.0.2/8")],
+        ["10.0.0.0/8 sni a.com", "otherwise"],
+        True,
+    ),
+    "a star takes all": ([('"*"', "")], ["all"], False),
+    "all addresses are no condition": ([("a.com", "0.0.0.0/0"), ("a.com", "")], ["sni a.com", "otherwise"], True),
+    "a wildcard must be a whole label": ([('"*a.com"', "")], ["all"], True),
+    "a subnet that is none takes nothing": ([("a.com", "ten")], ["all"], True),
+}
+
+
+@pytest.mark.parametrize(("rules", "expected", "noted"), OVERLAPS.values(), ids=OVERLAPS)
+def test_no_two_chains_of_a_listener_take_the_same_connections(rules, expected, noted):
+    tls = f"[{', '.join(TLS_RULE % rule for rule in rules)}]"
+    world = World(entry("e", "c.com", "443 TLS", "1.2.3.4"), virtual_service("c.com", tls, "tls"))
+    view = world.view("client.default")
+    found = listened_by(world, view)["1.2.3.4_443"]
+    assert [line.partition(" -> ")[0] for line in chains(found)] == expected
+    key = (view.scope, view.inbound, view.features, view.listening)
+    assert world.codes(listeners, *key) == [("PP0204", Ref("VirtualService", "default", "v"))] * noted
+
+
 def test_mongodb_is_counted_before_it_is_passed_on():
     chain = listened(World(service("a", "mongo:27017")))["10.96.0.1_27017"].filter_chains[0]
     assert [each.name for each in chain.filters] == [

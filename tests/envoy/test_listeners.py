@@ -27,6 +27,9 @@ spec:
   hosts: [c.com, a]
   tls:
   - {match: [{sniHosts: [c.com, "*.c.com"], port: 443}], route: [{destination: {host: c.com}}]}
+  - {match: [{sniHosts: [c.com, C.com, d.com], port: 443}], route: [{destination: {host: d.com}}]}
+  - {match: [{sniHosts: [c.com], destinationSubnets: [10.9.0.1/16, nowhere]}], route: [{destination: {host: d.com}}]}
+  - {match: [{sniHosts: ["*d.com", "*"]}], route: [{destination: {host: d.com}}]}
   tcp:
   - {match: [{destinationSubnets: [10.8.0.0/16], port: 81}], route: [{destination: {host: a}}]}
   - {match: [{port: 81}], route: [{destination: {host: a}, weight: 9}, {destination: {host: f.com}, weight: 1}]}
