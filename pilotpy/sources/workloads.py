@@ -9,9 +9,9 @@ statefulset,daemon,job}.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import count, islice
+from itertools import count
 from typing import Any, TypeGuard
 
 import msgspec
@@ -27,7 +27,7 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # spells no words: apimachinery pkg/ut
 MOST_REPLICAS = 10_000
 """No workload gets more Pods than that: a typing error shall not fill the memory."""
 
-_LONGEST_PREFIX = 58  # a name made from a prefix fits a DNS label
+_LONGEST_PREFIX = 57  # with a dash and five letters it still fits a DNS label
 
 
 def is_workload(resource: Resource[Any]) -> TypeGuard[Resource[Workload]]:
@@ -58,43 +58,36 @@ def pods(workload: Resource[Workload], nodes: Sequence[Resource[Node]]) -> tuple
     Pods without a ``nodeName`` take turns on the nodes (sorted) that their ``nodeSelector`` allows;
     where there are no nodes they have none, and a DaemonSet wants one Pod.
     """
-    spec, name = workload.spec, workload.ref.name
+    spec, ref, hashed = workload.spec, workload.ref, revision(workload.spec.template)
     hosts = _hosts(spec.template.spec, nodes)
+    size = min(replicas(spec) or 0, MOST_REPLICAS)
+    if isinstance(spec, DaemonSet):
+        words = _words(f"{ref}/{hashed}/{host}" for host in hosts)
+        return tuple(_pod(workload, hashed, word, host) for word, host in zip(words, hosts, strict=True))
+    turn = zlib.crc32(str(ref).encode())  # not every first Pod on the first node
+    on = [hosts[(turn + i) % len(hosts)] if hosts else "" for i in range(size)]
     if isinstance(spec, StatefulSet):
-        start = spec.ordinals.start if spec.ordinals else 0
-        numbered = [(f"{name}-{start + i}", start + i) for i in range(min(replicas(spec) or 0, MOST_REPLICAS))]
-        return tuple(_numbered(_pod(workload, called, hosts, i), i, spec.service_name) for called, i in numbered)
-    wanted = replicas(spec)
-    prefix = _prefix(workload)[:_LONGEST_PREFIX]
-    words = islice(
-        _words(f"{workload.ref}/{revision(spec.template)}"),
-        len(hosts) if wanted is None else min(wanted, MOST_REPLICAS),
-    )
-    turn = 0 if wanted is None else zlib.crc32(str(workload.ref).encode())  # not every first Pod on the first node
-    return tuple(_pod(workload, f"{prefix}{word}", hosts, turn + i) for i, word in enumerate(words))
+        first = spec.ordinals.start if spec.ordinals else 0
+        return tuple(_numbered(_pod(workload, hashed, str(i), host), i, spec) for i, host in enumerate(on, first))
+    words = _words(f"{ref}/{hashed}/{i}" for i in range(size))
+    return tuple(_pod(workload, hashed, word, host) for word, host in zip(words, on, strict=True))
 
 
-def _prefix(workload: Resource[Workload]) -> str:
-    """What the names of a workload's Pods begin with."""
-    if isinstance(workload.spec, Deployment):
-        return f"{workload.ref.name}-{revision(workload.spec.template)}-"
-    return f"{workload.ref.name}-"
-
-
-def _pod(workload: Resource[Workload], name: str, hosts: Sequence[str], turn: int) -> Resource[Pod]:
-    ref, spec, template = workload.ref, workload.spec, workload.spec.template
+def _pod(workload: Resource[Workload], hashed: str, suffix: str, node: str) -> Resource[Pod]:
+    ref, template = workload.ref, workload.spec.template
     owner = Owner(kind=ref.kind, name=ref.name, controller=True)
-    labels = {"controller-revision-hash": revision(template)}
-    match spec:
+    match workload.spec:
         case Deployment():
-            owner = Owner(kind="ReplicaSet", name=_prefix(workload)[:-1], controller=True)
-            labels = {"pod-template-hash": revision(template)}
+            owner = Owner(kind="ReplicaSet", name=f"{ref.name}-{hashed}", controller=True)
+            labels = {"pod-template-hash": hashed}
         case ReplicaSet():
             labels = {}
         case Job():
             labels = {"job-name": ref.name, "batch.kubernetes.io/job-name": ref.name}
+        case StatefulSet() | DaemonSet():
+            labels = {"controller-revision-hash": hashed}
+    name = f"{owner.name[:_LONGEST_PREFIX]}-{suffix}"
     written = {field: getattr(template.spec, field) for field in PodSpec.__struct_fields__}
-    node = template.spec.node_name or (hosts[turn % len(hosts)] if hosts else "")
     return Resource(
         Ref("Pod", ref.namespace, name),
         Meta(
@@ -104,20 +97,20 @@ def _pod(workload: Resource[Workload], name: str, hosts: Sequence[str], turn: in
             annotations=template.metadata.annotations,
             created=workload.meta.created,
             owners=(owner,),
-            generate_name=_prefix(workload),
+            generate_name=f"{owner.name}-",
         ),
-        Pod(**written | {"node_name": node}),
+        Pod(**written | {"node_name": template.spec.node_name or node}),
     )
 
 
-def _numbered(pod: Resource[Pod], ordinal: int, service: str) -> Resource[Pod]:
+def _numbered(pod: Resource[Pod], ordinal: int, workload: StatefulSet) -> Resource[Pod]:
     """A StatefulSet's Pod: it knows its number, and goes by its name in the DNS."""
     name, replace = pod.ref.name, msgspec.structs.replace
     labels = {"statefulset.kubernetes.io/pod-name": name, "apps.kubernetes.io/pod-index": str(ordinal)}
     return replace(
         pod,
-        meta=replace(pod.meta, labels={**pod.meta.labels, **labels}),
-        spec=replace(pod.spec, hostname=name, subdomain=service),
+        meta=replace(pod.meta, labels={**pod.meta.labels, **labels}, generate_name=""),
+        spec=replace(pod.spec, hostname=name, subdomain=workload.service_name),
     )
 
 
@@ -131,14 +124,13 @@ def _hosts(spec: PodSpec, nodes: Sequence[Resource[Node]]) -> list[str]:
     return sorted(fit) if nodes else [""]
 
 
-def _words(seed: str) -> Iterator[str]:
-    """Endless different words of five letters; the first n are the same for every n."""
-    seen = set()
-    for salt in count():
-        word = _word(f"{seed}/{salt}".encode(), 5)
-        if word not in seen:
-            seen.add(word)
-            yield word
+def _words(seeds: Iterable[str]) -> Iterator[str]:
+    """A word of five letters for each seed, no two the same; the first n follow from the first n seeds."""
+    seen: set[str] = set()
+    for seed in seeds:
+        word = next(word for salt in count() if (word := _word(f"{seed}/{salt}".encode(), 5)) not in seen)
+        seen.add(word)
+        yield word
 
 
 def _word(content: bytes, length: int) -> str:
