@@ -113,6 +113,7 @@ def inbound_cluster(q: Asking, opened: Opened, sidecar: Ref | None, spoken: Dial
     if served and shared.inbound_stat_name:
         stats = stat_name(shared.inbound_stat_name, served.service, served.port, target_port=opened.number)
     draft.cluster.alt_stat_name = stats + STAT_END
+    draft.cluster.common_lb_config.SetInParent()
     _upstream_of(draft, opened.upstream)
     for feature in INBOUND:
         feature(draft)

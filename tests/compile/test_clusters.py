@@ -222,6 +222,7 @@ def test_the_workloads_own_port_is_reached_as_the_connection_was_going():
         "alt_stat_name": "inbound|8080||;",
         "type": "ORIGINAL_DST",
         "lb_policy": "CLUSTER_PROVIDED",
+        "common_lb_config": {},
         "connect_timeout": "10s",
         "cleanup_interval": "9223372035s",
         "upstream_bind_config": {"source_address": {"address": "127.0.0.6", "port_value": 0}},
