@@ -10,112 +10,36 @@ import re
 from typing import Final
 
 _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
-_COMMAND: Final = re.compile(r"%(?:%|(?P<name>[A-Z0-9_]+)(?P<argument>\([^)]*\))?(?::(?P<length>[0-9]+))?%)")
+_COMMAND: Final = re.compile(r"%(?:%|([A-Z0-9_]+)(\([^)]*\))?(:[0-9]+)?%)")
 
-# Commands that Envoy refuses without an argument, and those that take none.
-_WITH_ARGUMENT: Final = frozenset(
-    [
-        "REQ",
-        "RESP",
-        "TRAILER",
-        "DYNAMIC_METADATA",
-        "CLUSTER_METADATA",
-        "UPSTREAM_METADATA",
-        "FILTER_STATE",
-        "UPSTREAM_FILTER_STATE",
-        "ENVIRONMENT",
-        "QUERY_PARAM",
-    ]
+# The commands that need nothing but their name, and may have nothing else.
+_BARE: Final = re.compile(
+    r"""BYTES_(RECEIVED|RETRANSMITTED|SENT) | CONNECTION_(ID|TERMINATION_DETAILS) | CUSTOM_FLAGS | FILTER_CHAIN_NAME
+    | GRPC_STATUS(_NUMBER)? | HOSTNAME | LOCAL_REPLY_BODY | PROTOCOL | ROUTE_NAME | VIRTUAL_CLUSTER_NAME
+    | (ROUNDTRIP_|DOWNSTREAM_HANDSHAKE_|REQUEST_|RESPONSE_)?DURATION | (REQUEST|RESPONSE)_TX_DURATION
+    | (SPAN|STREAM|TRACE|UNIQUE)_ID | REQUESTED_SERVER_NAME | REQUEST_HEADERS_BYTES
+    | RESPONSE_(CODE|FLAGS|FLAGS_LONG|HEADERS_BYTES|TRAILERS_BYTES) | TLS_JA[34]_FINGERPRINT
+    | DOWNSTREAM_(DIRECT_)?(LOCAL|REMOTE)_(ADDRESS|PORT) | UPSTREAM_(LOCAL|REMOTE)_(ADDRESS|PORT)
+    | (DOWNSTREAM|UPSTREAM)_((WIRE|HEADER)_BYTES_(RECEIVED|SENT)|TLS_(CIPHER|SESSION_ID|VERSION))
+    | (DOWNSTREAM|UPSTREAM)_(TRANSPORT_FAILURE_REASON|(LOCAL|PEER)_(DNS|IP|URI)_SAN|PEER_(CERT|ISSUER|SUBJECT))
+    | DOWNSTREAM_(LOCAL_SUBJECT|PEER_SERIAL|PEER_FINGERPRINT_(1|256))
+    | UPSTREAM_(CLUSTER|CLUSTER_RAW|CONNECTION_ID|HOST|HOST_NAME|HOST_NAME_WITHOUT_PORT|PROTOCOL|REQUEST_ATTEMPT_COUNT)
+    """,
+    re.VERBOSE,
 )
-_WITHOUT_ARGUMENT: Final = frozenset(
-    [
-        "BYTES_RECEIVED",
-        "BYTES_SENT",
-        "CONNECTION_ID",
-        "CONNECTION_TERMINATION_DETAILS",
-        "CUSTOM_FLAGS",
-        "DURATION",
-        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS",
-        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT",
-        "DOWNSTREAM_DIRECT_LOCAL_PORT",
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT",
-        "DOWNSTREAM_DIRECT_REMOTE_PORT",
-        "DOWNSTREAM_HEADER_BYTES_RECEIVED",
-        "DOWNSTREAM_HEADER_BYTES_SENT",
-        "DOWNSTREAM_HANDSHAKE_DURATION",
-        "DOWNSTREAM_LOCAL_ADDRESS",
-        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-        "DOWNSTREAM_LOCAL_PORT",
-        "DOWNSTREAM_LOCAL_SUBJECT",
-        "DOWNSTREAM_LOCAL_URI_SAN",
-        "DOWNSTREAM_LOCAL_DNS_SAN",
-        "DOWNSTREAM_PEER_CERT",
-        "DOWNSTREAM_PEER_FINGERPRINT_1",
-        "DOWNSTREAM_PEER_FINGERPRINT_256",
-        "DOWNSTREAM_PEER_ISSUER",
-        "DOWNSTREAM_PEER_SERIAL",
-        "DOWNSTREAM_PEER_SUBJECT",
-        "DOWNSTREAM_PEER_URI_SAN",
-        "DOWNSTREAM_PEER_DNS_SAN",
-        "DOWNSTREAM_REMOTE_ADDRESS",
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
-        "DOWNSTREAM_REMOTE_PORT",
-        "DOWNSTREAM_TLS_CIPHER",
-        "DOWNSTREAM_TLS_SESSION_ID",
-        "DOWNSTREAM_TLS_VERSION",
-        "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-        "DOWNSTREAM_WIRE_BYTES_RECEIVED",
-        "DOWNSTREAM_WIRE_BYTES_SENT",
-        "FILTER_CHAIN_NAME",
-        "HOSTNAME",
-        "PROTOCOL",
-        "REQUESTED_SERVER_NAME",
-        "REQUEST_DURATION",
-        "REQUEST_HEADERS_BYTES",
-        "RESPONSE_CODE",
-        "RESPONSE_CODE_DETAILS",
-        "RESPONSE_DURATION",
-        "RESPONSE_FLAGS",
-        "RESPONSE_FLAGS_LONG",
-        "RESPONSE_HEADERS_BYTES",
-        "RESPONSE_TRAILERS_BYTES",
-        "RESPONSE_TX_DURATION",
-        "ROUNDTRIP_DURATION",
-        "ROUTE_NAME",
-        "STREAM_ID",
-        "TRACE_ID",
-        "UNIQUE_ID",
-        "UPSTREAM_CLUSTER",
-        "UPSTREAM_CLUSTER_RAW",
-        "UPSTREAM_CONNECTION_ID",
-        "UPSTREAM_HOST",
-        "UPSTREAM_HOST_NAME",
-        "UPSTREAM_HOST_NAME_WITHOUT_PORT",
-        "UPSTREAM_LOCAL_ADDRESS",
-        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-        "UPSTREAM_LOCAL_PORT",
-        "UPSTREAM_PROTOCOL",
-        "UPSTREAM_REMOTE_ADDRESS",
-        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
-        "UPSTREAM_REMOTE_PORT",
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT",
-        "UPSTREAM_TLS_CIPHER",
-        "UPSTREAM_TLS_VERSION",
-        "UPSTREAM_TRANSPORT_FAILURE_REASON",
-        "VIRTUAL_CLUSTER_NAME",
-    ]
+# Those that may have an argument, but no length.
+_ARGUABLE: Final = re.compile(
+    r"""(DOWNSTREAM|UPSTREAM)_((DIRECT_)?(LOCAL|REMOTE)_ADDRESS_WITHOUT_PORT|PEER_CERT_V_(END|START))
+    | (EMIT|START)_TIME(_LOCAL)? | RESPONSE_CODE_DETAILS""",
+    re.VERBOSE,
 )
-_WITH_OR_WITHOUT: Final = frozenset(
-    [
-        "DOWNSTREAM_PEER_CERT_V_END",
-        "DOWNSTREAM_PEER_CERT_V_START",
-        "START_TIME",
-        "START_TIME_LOCAL",
-        "EMIT_TIME",
-        "UPSTREAM_PEER_CERT_V_END",
-        "UPSTREAM_PEER_CERT_V_START",
-    ]
+# Those that are nothing without an argument. Headers may name another one to fall back to.
+_ARGUED: Final = re.compile(
+    r"""(REQ|RESP|TRAILER)\((?=\??[^?)])[^?\s]*(\?[^?\s]*)?\)(:[0-9]+)?
+    | (DYNAMIC_METADATA|ENVIRONMENT|QUERY_PARAM)\(.+\)(:[0-9]+)?
+    | (UPSTREAM_)?FILTER_STATE\([^:]+(:(PLAIN|TYPED))?\)(:[0-9]+)?
+    | (CLUSTER|UPSTREAM)_METADATA\(.+\)""",
+    re.VERBOSE,
 )
 
 
@@ -132,7 +56,10 @@ def unfit_name(name: str) -> str:
 
 
 def unfit_format(value: str) -> str:
-    """Why a value with Envoy's substitution commands ("%REQ(host)%") is refused; "" if it is not."""
+    """Why a value with Envoy's substitution commands ("%REQ(host)%") is not sent; "" if it is.
+
+    A few commands that Envoy has are left out: those whose argument is a language of its own (CEL, METADATA, ...).
+    """
     if why := unfit(value):
         return why
     at = value.find("%")
@@ -140,11 +67,13 @@ def unfit_format(value: str) -> str:
         command = _COMMAND.match(value, at)
         if command is None:
             return "has a % that begins no substitution command (write %% for a percent sign)"
-        name, argument = command["name"], command["argument"]
-        known = name is None or (
-            name in _WITH_OR_WITHOUT or (name in _WITH_ARGUMENT if argument else name in _WITHOUT_ARGUMENT)
+        name, argument, length = command.groups()
+        known = (
+            name is None
+            or _ARGUED.fullmatch(command[0], 1, command.end() - at - 1)
+            or (not length and (_ARGUABLE.fullmatch(name) or (not argument and _BARE.fullmatch(name))))
         )
         if not known:
-            return f"has a substitution command that Envoy does not know: {command[0]}"
+            return f"has a substitution command that is not known: {command[0]}"
         at = value.find("%", command.end())
     return ""

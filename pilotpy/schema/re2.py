@@ -1,7 +1,8 @@
 """From a regular expression to what RE2 has against it.
 
 Envoy refuses a whole route table for one expression that RE2 does not take, so each is read before it is sent. Kept to
-RE2's Perl-like syntax, which is what Envoy turns on. Source: RE2's syntax page and parse.cc.
+RE2's Perl-like syntax and its reading of bytes, not characters, which is what Envoy turns on.
+Source: RE2's syntax page and parse.cc.
 """
 
 from __future__ import annotations
@@ -238,7 +239,7 @@ _SCRIPTS = frozenset(
 _REPEAT = re.compile(r"\{(\d+)(,(\d*))?\}")
 _GROUP = re.compile(r"\(\?(?:P?<[A-Za-z0-9_]+>|(?:[imsU]+(?:-[imsU]+)?|-[imsU]+)?(?P<end>[:)]))")
 _ESCAPE = re.compile(
-    r"\\(?:[0-7]{2,3}|0|x[0-9A-Fa-f]{2}|x\{0*(?:10|[0-9A-Fa-f])?[0-9A-Fa-f]{1,4}\}|[afnrtvdDsSwW]|[^0-9A-Za-z\n]|\n)"
+    r"\\(?:[0-3][0-7]{2}|[0-7]{2}(?![0-7])|0(?![0-7])|x[0-9A-Fa-f]{2}|x\{0*[0-9A-Fa-f]{1,2}\}|[afnrtvdDsSwW]|[^0-9A-Za-z\n]|\n)"
 )
 _UNICODE = re.compile(r"\\[pP](?:([A-Za-z])|\{\^?([A-Za-z_]+)\})")
 _ASSERTIONS = "AzbBC"
@@ -268,7 +269,7 @@ class _Reader:
     """Reads one expression from left to right."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = text.encode(errors="surrogatepass").decode("latin-1")  # Envoy lets RE2 read bytes
         self.at = 0
         self.captures = 0
 
@@ -386,11 +387,11 @@ class _Reader:
                 self.at = end + 2
                 continue
             low = self._member(start)
-            if self.text.startswith("-", self.at) and self.text[self.at + 1 : self.at + 2] not in {"", "]"}:
+            if low and self.text.startswith("-", self.at) and self.text[self.at + 1 : self.at + 2] not in {"", "]"}:
                 before = self.at
                 self.at += 1
                 high = self._member(start)
-                if low is None or high is None or high < low:
+                if high is None or high < low:
                     raise _Refused("invalid character class range: " + self.text[before - 1 : self.at])
         self.at += 1
 
