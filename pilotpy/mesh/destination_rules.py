@@ -41,8 +41,8 @@ def _host(rule: Resource[DestinationRule]) -> str:
     return whole(rule.spec.host, rule.ref.namespace)
 
 
-def _by_host(rule: Resource[DestinationRule]) -> Iterable[tuple[str, str]]:
-    return ((rule.ref.namespace, _host(rule)),)
+def _by_host(rule: Resource[DestinationRule]) -> Iterable[str]:
+    return (_host(rule),)
 
 
 def _by_zone(rule: Resource[DestinationRule]) -> Iterable[tuple[str, str]]:
@@ -62,7 +62,7 @@ def _by_reach(rule: Resource[DestinationRule]) -> Iterable[tuple[str, str]]:
     return reaches(rule.spec.export_to, rule.ref.namespace)
 
 
-RULES_BY_HOST = Index(DESTINATION_RULES, _by_host, "rules by namespace and host")
+RULES_BY_HOST = Index(DESTINATION_RULES, _by_host, "rules by host")
 RULES_BY_ZONE = Index(DESTINATION_RULES, _by_zone, "wildcard rules by namespace and zone")
 RULES_BY_NAMESPACE = Index(DESTINATION_RULES, _by_namespace, "rules by namespace")
 RULES_BY_SELECTING = Index(DESTINATION_RULES, _by_selecting, "rules with selectors by namespace")
@@ -85,9 +85,8 @@ def rule_claim(q: Asking, namespace: str, name: str) -> Claim | None:
     )
 
 
-@query
 def rules_for_all(q: Asking, key: ServiceKey) -> tuple[Ref, ...]:
-    """Return the rules that hold for a service unless the client's namespace has its own; oldest first."""
+    """Return the rules that hold for a service unless the client's namespace has its own, oldest first."""
     for owner in dict.fromkeys((key.namespace, q(root_namespace))):
         found = [claim for claim in _exported(q, owner, key.host) if "*" in claim.seen_by]
         if found:
@@ -149,7 +148,8 @@ def _exported(q: Asking, owner: str, host: str) -> list[Claim]:
 def _most_specific(q: Asking, owner: str, host: str, counts: Callable[[Claim], bool]) -> list[Claim]:
     patterns = [host, *(pattern for pattern in q(_wildcards, owner, zone(host)) if within(host, pattern))]
     for pattern in dict.fromkeys(patterns):
-        claims = [q(rule_claim, *_name(key)) for key in q.keys(RULES_BY_HOST, (owner, pattern))]
+        # Not by namespace too: one cell serves a host's own namespace and the root namespace, at every service.
+        claims = [q(rule_claim, *_name(key)) for key in q.keys(RULES_BY_HOST, pattern) if key[0] == owner]
         found = [claim for claim in claims if claim and counts(claim)]
         if found:
             return sorted(found, key=lambda claim: claim.age)

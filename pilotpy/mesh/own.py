@@ -59,7 +59,7 @@ def public_members(q: Asking, namespace: str) -> tuple[Selected, ...]:
 @query
 def selected_for_all(q: Asking, key: ServiceKey) -> Selected:
     """Return a service with the policies that hold for clients whose namespaces have none of their own."""
-    return Selected(key, q(rules_for_all, key), q(routes_for_all, key.host))
+    return Selected(key, rules_for_all(q, key), routes_for_all(q, key.host))
 
 
 @query

@@ -79,7 +79,6 @@ def route_claim(q: Asking, namespace: str, name: str) -> Claim | None:
     return Claim(found.ref, _hosts(found), exports(found.spec.export_to, namespace, default), found.age_order)
 
 
-@query
 def routes_for_all(q: Asking, host: str) -> tuple[Ref, ...]:
     """Return the VirtualServices that hold for a host unless a client's namespace has its own.
 

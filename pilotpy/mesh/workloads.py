@@ -92,7 +92,7 @@ def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
         hostname=spec.hostname,
         subdomain=spec.subdomain,
         ports=tuple((p.name, p.container_port, p.protocol) for c in spec.containers for p in c.ports if p.name),
-        ready=_ready(spec),
+        ready=pod.meta.deleted is None and _ready(spec),
     )
 
 

@@ -2,9 +2,7 @@
 
 import pytest
 
-from pilotpy.mesh.destination_rules import rules_for_all
 from pilotpy.mesh.own import selected_for_all
-from pilotpy.mesh.routing import routes_for_all
 from pilotpy.mesh.service import ServiceKey
 from pilotpy.mesh.view import Chosen, Fallback, Selected, Whole
 from pilotpy.model.mesh_config import OutboundTrafficPolicy
@@ -233,7 +231,7 @@ class TestVirtualServices:
 
     def test_two_for_one_host_are_a_finding(self):
         world = shop(routes("x", "o", HOST, age=1), late := routes("x", "n", HOST, age=2))
-        assert world.codes(routes_for_all, HOST) == [("IST0109", late.ref)]
+        assert world.codes(selected_for_all, A) == [("IST0109", late.ref)]
 
     def test_the_mesh_says_who_sees_those_that_do_not(self):
         world = shop(routes("bank", "v", HOST))
@@ -297,10 +295,3 @@ def test_unknown_destinations_go_where_the_mesh_says():
     assert world.scope("bank").fallback == Fallback(allow_any=True)
     world.settings(outbound_traffic_policy=OutboundTrafficPolicy(mode="REGISTRY_ONLY"))
     assert world.scope("bank").fallback == Fallback(allow_any=False)
-
-
-def test_what_everybody_sees_of_a_service_is_one_answer():
-    world = shop(rule("shop", "r", "a"), routes("shop", "v", "a"))
-    selected = world.engine.ask(selected_for_all, A)
-    assert selected.rules == world.engine.ask(rules_for_all, A)
-    assert selected.routes == world.engine.ask(routes_for_all, HOST)
