@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 
 from pilotpy.lab.plane import FolderPlane
-from pilotpy.lab.show import finding_lines, pod_table, try_next
+from pilotpy.lab.show import finding_lines, pod_lines, try_next
 from pilotpy.lab.supervisor import Lab, Order
 from pilotpy.ops.logs import log_to
 
@@ -24,23 +23,29 @@ def main() -> None:
 
 
 async def _run(order: Order) -> None:
-    console = Console()
     plane = FolderPlane(order.folders)
     lab = Lab(order, plane)
-    showing = asyncio.create_task(_show(lab, plane, order, console))
+    showing = asyncio.create_task(_show(lab, plane))
     try:
         await lab.run()
     finally:
         showing.cancel()
-        console.print("the lab is down")
+        _say("the lab is down")
 
 
-async def _show(lab: Lab, plane: FolderPlane, order: Order, console: Console) -> None:
-    await lab.settled()
-    console.print(pod_table(lab))
+async def _show(lab: Lab, plane: FolderPlane) -> None:
     for line in finding_lines(plane.findings):
-        console.print(line)
-    console.print(try_next(lab, order))
+        _say(line)
+    await lab.settled()
+    targets = (service for service in lab.plane.services() if service.spec.ports)
+    urls = [f"http://{one.ref.name}.{one.ref.namespace}:{one.spec.ports[0].port}/" for one in targets]
+    for line in (*pod_lines(lab.state().pods), "", *try_next(lab.state(), min(urls, default=""))):
+        _say(line)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -51,13 +51,19 @@ class Publish(NamedTuple):
         return cls(int(number), service, namespace or "default", int(port))
 
 
-def up(folders: Sequence[Path], publish: Sequence[Publish] = (), *, module: str = "pilotpy.lab") -> None:
-    """Bring a lab up in this terminal, which becomes it; does not return.
+def up(
+    folders: Sequence[Path],
+    publish: Sequence[Publish] = (),
+    *,
+    module: str = "pilotpy.lab",
+    arguments: Sequence[str] = (),
+) -> None:
+    """Bring a lab up in this terminal, which becomes it; does not return. ``module``: what is run inside.
 
     Raises Taken, Forbidden, FileNotFoundError and OSError, each with a sentence.
     """
     order, way, keep = _prepared(folders, publish)
-    entry.enter(way, module, [_text(order)], keep)
+    entry.enter(way, module, [_text(order), *arguments], keep)
 
 
 def up_detached(
@@ -70,26 +76,26 @@ def up_detached(
     order, way, keep = _prepared(folders, publish)
     log = Path(order.place) / state.LOG
     with log.open("wb") as output:
-        started = subprocess.Popen(  # noqa: S603 - our own program
-            [*way, *entry.program("pilotpy.lab", [_text(order)])],
+        # Not our child: it lives on when this process ends.
+        subprocess.run(  # noqa: S603 - our own program
+            ["setsid", "--fork", *way, *entry.program("pilotpy.lab", [_text(order)])],  # noqa: S607 - of util-linux
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             pass_fds=keep,
-            start_new_session=True,
+            check=True,
             env={**os.environ, "PATH": SYSTEM_PATH},
         )
     for descriptor in keep:
         os.close(descriptor)
     until = time.monotonic() + patience.total_seconds()
     while time.monotonic() < until:
-        if started.poll() is not None:
-            raise OSError(f"the lab ended: {log.read_text().strip()}")
         found = status()
         if found is not None and found.settled:
             return found
+        if found is None and not state.is_held(Path(order.place)):
+            raise OSError(f"the lab ended: {log.read_text().strip()}")
         time.sleep(_LOOK_AGAIN)
-    started.terminate()
     down()
     raise TimeoutError(f"not all pods became ready; the last words were: {log.read_text()[-2000:]}")
 
@@ -112,7 +118,11 @@ def down(patience: timedelta = timedelta(seconds=15)) -> bool:
                 break
     finally:
         os.close(watched)
-    state.read(state.folder())  # waits for nobody: removes what a killed lab left
+    place = state.folder()
+    until = time.monotonic() + patience.total_seconds()
+    while state.is_held(place) and time.monotonic() < until:  # by the last process of it
+        time.sleep(_LOOK_AGAIN)
+    state.read(place)  # removes what a killed lab left
     return True
 
 

@@ -22,6 +22,9 @@ _NAMESPACES = ("--mount", "--propagation", "private", "--net", "--pid", "--fork"
 _AS_USER = ("--user", "--map-root-user")
 _PROGRAMS = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2", "iptables-restore": "iptables"}
 
+# Besides its hosts file a shell wants to see the lab's processes; not every machine lets it.
+_SETTLE = 'mount --bind "$0" /etc/hosts && { mount -t proc proc /proc 2>/dev/null || true; } && exec "$@"'
+
 # Settings of the kernel that forbid namespaces to ordinary users: file, value that forbids, what to do.
 _SWITCHES = (
     ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
@@ -87,7 +90,7 @@ def inside(state: State, pod_network: int, hosts: str) -> list[str]:
         *(["--user", "--preserve-credentials"] if state.own_user else []),
         f"--net=/proc/{state.pid}/fd/{pod_network}",
         *("unshare", "--mount", "--propagation", "private"),
-        *("sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts),
+        *("sh", "-c", _SETTLE, hosts),
     ]
 
 

@@ -26,7 +26,9 @@ class PodRecord(msgspec.Struct, frozen=True):
     name: str
     namespace: str
     address: str
-    state: str
+    service_account: str
+    ports: tuple[int, ...]
+    state: str  # starting, ready
     network: int  # file descriptor of the lab's process that holds it
     hosts: str  # file that it sees as /etc/hosts
     sidecar: bool
@@ -75,6 +77,15 @@ def write(place: Path, state: State) -> None:
     new = place / f".{_NAME}"
     new.write_bytes(msgspec.json.encode(state))
     new.replace(place / _NAME)
+
+
+def is_held(place: Path) -> bool:
+    """Whether a lab runs, or is about to."""
+    try:
+        os.close(lock(place))
+    except Taken:
+        return True
+    return False
 
 
 def read(place: Path) -> State | None:

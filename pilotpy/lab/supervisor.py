@@ -13,8 +13,9 @@ import socket
 import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -95,7 +96,7 @@ class Lab:
         self._news = asyncio.Event()  # a Pod reached another state
         self._stopping = asyncio.Event()
         self._forwards = [
-            Forward(socket.socket(fileno=port.descriptor), _Behind(self, port).target) for port in order.ports
+            Forward(socket.socket(fileno=port.descriptor), partial(behind, self, port)) for port in order.ports
         ]
 
     async def run(self) -> None:
@@ -163,32 +164,29 @@ class Lab:
         self._news.set()
 
     def _publish(self) -> None:
+        files.write(self._place, self.state())
+
+    def state(self) -> State:
+        """What other shells are told."""
         pods = (_record(ref, running) for ref, running in sorted(self.kubelet.running.items()))
         urls = {f"{port.service}.{port.namespace}": port.url for port in self._order.ports}
         # The lab has mounted no /proc of its own, so that this is its number on the machine.
         own = int(Path("/proc/self").readlink().name)
-        state = State(own, self._order.own_user, self._order.folders, urls, tuple(pods), self._is_settled())
-        files.write(self._place, state)
+        return State(own, self._order.own_user, self._order.folders, urls, tuple(pods), self._is_settled())
 
     def _reap(self) -> None:
         reap_orphans(self.kubelet.processes())
 
 
-class _Behind(NamedTuple):
-    """What is behind a forwarded port."""
-
-    lab: Lab
-    port: Port
-
-    def target(self) -> Target | None:
-        """A ready pod of the Service, in turn; None while there is none."""
-        for service in self.lab.plane.services():
-            if service.ref == Ref("Service", self.port.namespace, self.port.service) and service.spec.selector:
-                pods = self.lab.ready(self.port.namespace, service.spec.selector.items())
-                ports = [one.target_port or one.port for one in service.spec.ports if one.port == self.port.port]
-                if pods and ports and isinstance(ports[0], int):
-                    return Target(pods[0].plan.address, ports[0])
-        return None
+def behind(lab: Lab, port: Port) -> Target | None:
+    """A ready pod of the Service that a forwarded port leads to; None while there is none."""
+    for service in lab.plane.services():
+        if service.ref == Ref("Service", port.namespace, port.service) and service.spec.selector:
+            pods = lab.ready(port.namespace, service.spec.selector.items())
+            ports = [one.target_port or one.port for one in service.spec.ports if one.port == port.port]
+            if pods and ports and isinstance(ports[0], int):
+                return Target(pods[0].plan.address, ports[0])
+    return None
 
 
 def _record(ref: Ref, running: RunningPod) -> PodRecord:
@@ -196,6 +194,8 @@ def _record(ref: Ref, running: RunningPod) -> PodRecord:
         name=ref.name,
         namespace=ref.namespace,
         address=running.plan.address,
+        service_account=str(running.plan.identity["serviceAccount"]),
+        ports=running.plan.ports,
         state=running.state.value,
         network=running.network.fd,
         hosts=str(running.hosts),

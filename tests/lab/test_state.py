@@ -10,7 +10,7 @@ from pilotpy.lab.state import PodRecord, State
 
 
 def record(name, namespace="default", phase="ready"):
-    return PodRecord(name, namespace, "10.44.1.1", phase, 7, "/hosts", sidecar=True)
+    return PodRecord(name, namespace, "10.44.1.1", "default", (80,), phase, 7, "/hosts", sidecar=True)
 
 
 def lab(*pods):

@@ -1,0 +1,204 @@
+"""A mesh to look at: bookinfo with a canary, an edit of its weights, and how soon every Envoy follows.
+
+``begin`` is for outside, the rest runs inside: ``python -m pilotpy.lab.demo ORDER [--once]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.rule import Rule
+from rich.text import Text
+from rich.tree import Tree
+
+from pilotpy.lab import commands
+from pilotpy.lab.commands import Publish
+from pilotpy.lab.plane import FolderPlane
+from pilotpy.lab.show import finding_lines, try_next
+from pilotpy.lab.supervisor import Lab, Order, Port, behind
+from pilotpy.lab.traffic import FAILED, Traffic
+from pilotpy.ops.instruments import instruments
+from pilotpy.ops.logs import log_to
+from pilotpy.ops.timeline import Record
+
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "bookinfo"
+_PAGE = "/api/v1/products/0"
+_ENOUGH = 400  # requests to count before and after the edit
+_COLOURS = {"v1": "cyan", "v2": "bright_black", "v3": "red", FAILED: "bold red"}
+_BAR = 50  # characters for all of the requests
+
+
+def begin(*, once: bool) -> None:
+    """Become the demo; does not return. Raises as ``commands.up``."""
+    if not _EXAMPLE.is_dir():
+        raise FileNotFoundError(f"the example is not here: {_EXAMPLE}")
+    copy = Path(tempfile.mkdtemp(prefix="pilotpy-demo-")) / "bookinfo"
+    shutil.copytree(_EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    arguments = [str(time.time()), *(["--once"] if once else [])]
+    commands.up([copy], [Publish(0, "productpage", "default", 9080)], module="pilotpy.lab.demo", arguments=arguments)
+
+
+class Demo:
+    """One showing, from inside the lab."""
+
+    def __init__(self, order: Order, begun: float, *, once: bool) -> None:
+        self._order = order
+        self._begun = begun  # time.time() of when somebody asked for it
+        self._once = once
+        self._watched = instruments()
+        self._plane = FolderPlane(order.folders, self._watched)
+        self._lab = Lab(order, self._plane)
+        self._routing = Path(order.folders[0]) / "routing.yaml"
+        self._console = Console(highlight=False)
+        port: Port = order.ports[0]
+        self._traffic = Traffic(lambda: behind(self._lab, port), _PAGE, _version)
+
+    async def run(self) -> None:
+        """Show it all, then leave the mesh up until somebody ends it."""
+        showing = asyncio.create_task(self._show())
+        sending: list[asyncio.Task[None]] = []
+        showing.add_done_callback(lambda _: self._lab.stop())
+        try:
+            await self._lab.run()
+        finally:
+            for task in (showing, *sending):
+                task.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+            shutil.rmtree(self._routing.parents[1], ignore_errors=True)
+        if not showing.cancelled() and (failed := showing.exception()):
+            raise failed
+
+    async def _show(self) -> None:
+        say = self._console.print
+        say(Rule("pilotpy: bookinfo with a canary"))
+        await self._lab.settled()
+        for line in finding_lines(self._plane.findings):
+            say(line, markup=False)
+        sending = asyncio.create_task(self._traffic.run())
+        try:
+            await self._traffic.counted(1, 0.0)
+            say(f"{len(self._lab.kubelet.running)} pods with an Envoy each;", end=" ")
+            say(f"first answer {time.time() - self._begun:.1f} s after the start")
+            say(_topology())
+            say(f"For your browser: [bold]{self._order.ports[0].url}productpage[/]\n")
+            say("Nine readers of ten get reviews v1, one gets v2:")
+            await self._live(time.monotonic(), _ENOUGH)
+            await self._edit(5, 95)
+            say("and the split follows:")
+            await self._live(time.monotonic(), _ENOUGH)
+            if not self._once:
+                for line in try_next(self._lab.state(), "http://reviews:9080/reviews/0"):
+                    say(line, markup=False, soft_wrap=True)
+                say(f"The weights are in {self._routing}; the answers of the last two seconds:", soft_wrap=True)
+                await self._forever()
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _edit(self, stay: int, move: int) -> None:
+        """Write other weights, and say how long it takes until the last Envoy has taken them."""
+        text = self._routing.read_text()
+        weights = iter((stay, move))
+        edited = re.sub(r"weight: \d+", lambda _: f"weight: {next(weights)}", text)
+        clock = self._watched.clock
+        new = self._routing.with_suffix(".new")
+        new.write_text(edited)
+        begun = clock.moment()
+        new.replace(self._routing)
+        record = await self._landed(begun)
+        assert record.finished is not None
+        self._console.print(
+            f"\nEdited the weights to {stay}/{move}: "
+            f"[bold]{(record.finished - begun) * 1000:.0f} ms[/] from the write to the last Envoy's ACK "
+            f"(seen after {(record.seen - begun) * 1000:.0f}, compiled after {(record.compiled - begun) * 1000:.0f},"
+            f" {record.proxies} proxies),"
+        )
+
+    async def _landed(self, begun: float) -> Record:
+        """The record of the change that was written then, once every proxy has answered. Raises TimeoutError."""
+        async with asyncio.timeout(10):
+            while True:
+                for record in self._watched.timeline.records():
+                    named = any(cause.startswith("VirtualService ") for cause in record.causes)
+                    if named and record.seen >= begun and record.finished is not None:
+                        return record
+                await asyncio.sleep(0.005)
+
+    async def _live(self, since: float, number: int) -> None:
+        """Have the counts grow on a terminal up to ``number``; elsewhere print the end."""
+        counting = asyncio.create_task(self._traffic.counted(number, since))
+        if self._console.is_terminal:
+            with Live(console=self._console, refresh_per_second=10) as live:
+                while not counting.done():
+                    live.update(_bars(self._traffic.counts(since)))
+                    await asyncio.wait((counting,), timeout=0.1)
+                live.update(_bars(counting.result()))
+        else:
+            self._console.print(_bars(await counting))
+
+    async def _forever(self) -> None:
+        self._traffic.pause = 0.05
+        if not self._console.is_terminal:
+            await asyncio.Event().wait()
+        with Live(console=self._console, refresh_per_second=5) as live:
+            while True:
+                live.update(_bars(self._traffic.counts(time.monotonic() - 2)))
+                await asyncio.sleep(0.2)
+
+
+def _topology() -> Tree:
+    top = Tree("[bold]productpage[/] v1")
+    top.add("details v1")
+    reviews = top.add("reviews  [dim]90 % v1, 10 % v2[/]")
+    reviews.add("v1  [dim]no stars[/]")
+    reviews.add("v2  [dim]black stars[/]").add("ratings v1")
+    reviews.add("v3  [dim]red stars, no traffic yet[/]").add("ratings v1")
+    return top
+
+
+def _bars(counts: Counter[str]) -> Group:
+    """A line for each version: how many, which share."""
+    total = counts.total() or 1
+    lines = []
+    for version in ("v1", "v2", "v3", FAILED):
+        number = counts[version]
+        if version == FAILED and not number:
+            continue
+        bar = "█" * round(_BAR * number / total)
+        lines.append(
+            Text.assemble(
+                f"  {version:8}", (f"{bar:{_BAR}}", _COLOURS[version]), f"{number:6}  {100 * number / total:5.1f} %"
+            )
+        )
+    return Group(*lines)
+
+
+def _version(body: bytes) -> str:
+    return str(json.loads(body)["reviews"]["version"])
+
+
+def main() -> None:
+    """Run inside, as the command line says."""
+    order = msgspec.json.decode(sys.argv[1], type=Order)
+    with (Path(order.place) / "control-plane.log").open("a") as log:
+        log_to(log, as_json=False)
+        asyncio.run(_main(order))
+
+
+async def _main(order: Order) -> None:
+    await Demo(order, float(sys.argv[2]), once="--once" in sys.argv[3:]).run()
+
+
+if __name__ == "__main__":
+    main()

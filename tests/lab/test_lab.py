@@ -1,0 +1,154 @@
+"""A lab from up to down, with real Envoys, on two small applications."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pilotpy.lab import commands
+from tests.lab.conftest import processes
+
+pytestmark = [pytest.mark.lab, pytest.mark.envoy, pytest.mark.timeout(120)]
+
+
+def app(name, version="v1", replicas=1):
+    return f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}-{version}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}, version: {version}}}}}
+  template:
+    metadata: {{labels: {{app: {name}, version: {version}}}}}
+    spec:
+      containers:
+      - name: app
+        image: example/{name}
+        ports: [{{containerPort: 8080}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  selector: {{app: {name}}}
+  ports: [{{name: http, port: 80, targetPort: 8080}}]
+---"""
+
+
+@pytest.fixture(scope="module")
+def running(lab):
+    lab.write("apps.yaml", app("client") + app("server"))
+    return lab.up("server:80")
+
+
+def until(condition, seconds=20):
+    """Wait for something that nobody announces to a test."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)
+
+
+def test_a_request_goes_through_both_envoys(running):
+    said = running.curl("client-v1", "http://server/hello")
+    assert said["pod"].startswith("server-v1-")
+    assert said["path"] == "/hello"
+    assert said["headers"]["x-envoy-attempt-count"] == "1"
+    assert said["from"].startswith("127.0.0.6:")
+
+
+def test_names_resolve_in_all_their_forms(running):
+    for name in ("server", "server.default", "server.default.svc", "server.default.svc.cluster.local"):
+        assert running.curl("client-v1", f"http://{name}/")["version"] == "v1"
+
+
+def test_a_name_that_is_not_there_fails_at_once(running):
+    begun = time.monotonic()
+    assert running.run("client-v1", "curl", "-sS", "http://nowhere.example/", check=False) == ""
+    assert time.monotonic() - begun < 3
+
+
+def test_the_machine_reaches_a_published_service(running):
+    with urllib.request.urlopen(running.state.urls["server.default"], timeout=10) as answer:
+        assert b'"version": "v1"' in answer.read()
+
+
+def test_envoy_runs_as_its_own_user_or_in_a_user_namespace(running):
+    listing = running.run("server-v1", "ps", "-ewwo", "uid,args")
+    envoys = [line.split()[0] for line in listing.splitlines() if "--config-yaml" in line]
+    assert set(envoys) == ({"0"} if running.state.own_user else {"1337"})
+
+
+def test_pods_come_and_go_with_the_folder(running):
+    running.write("more.yaml", app("extra", replicas=2))
+    until(lambda: len([pod for pod in commands.status().pods if pod.name.startswith("extra-")]) == 2)
+    until(lambda: commands.status().settled)
+    assert running.curl("client-v1", "http://extra/")["pod"].startswith("extra-v1-")
+    (running.folder / "more.yaml").unlink()
+    until(lambda: not [pod for pod in commands.status().pods if pod.name.startswith("extra-")])
+    assert running.curl("client-v1", "http://server/")["version"] == "v1"
+
+
+def test_an_application_that_dies_is_started_again(running):
+    listing = running.run("server-v1", "ps", "-ewwo", "pid,args")
+    (echo,) = [line.split()[0] for line in listing.splitlines() if '"server-v1' in line and "echo.py" in line]
+    running.run("server-v1", "kill", "-9", echo)
+    until(lambda: not commands.status().settled)
+    until(lambda: commands.status().settled)
+    assert running.curl("client-v1", "http://server/")["version"] == "v1"
+
+
+def test_a_second_lab_is_refused(running):
+    with pytest.raises(Exception, match="lab is running already"):
+        commands.up_detached([running.folder])
+
+
+def test_down_leaves_nothing(running):
+    own = Path(f"/proc/{running.state.pid}/ns/pid").readlink().name
+    assert len(processes()[own]) > 4
+    assert commands.down()
+    assert own not in processes()
+    assert commands.status() is None
+    assert {file.name for file in (running.home / "pilotpy").iterdir()} <= {"lock", "lab.log"}
+    assert not commands.down()
+
+
+@pytest.mark.parametrize("victim", ["the lab", "its parent"])
+def test_a_killed_lab_leaves_nothing(lab, victim):
+    lab.write("apps.yaml", app("client") + app("server"))
+    lab.up()
+    own = Path(f"/proc/{lab.state.pid}/ns/pid").readlink().name
+    parent = int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{lab.state.pid}/status").read_text())[1])
+    os.kill(lab.state.pid if victim == "the lab" else parent, signal.SIGKILL)
+    until(lambda: own not in processes(), seconds=5)
+    until(lambda: commands.status() is None, seconds=5)
+
+
+def test_ctrl_c_leaves_nothing(lab):
+    lab.write("apps.yaml", app("client"))
+    up = "from pathlib import Path; from pilotpy.lab import commands; commands.up([Path('.')])"
+    shell = subprocess.Popen(
+        [sys.executable, "-c", up], cwd=lab.folder, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        until(lambda: (found := commands.status()) is not None and found.settled)
+        own = Path(f"/proc/{commands.status().pid}/ns/pid").readlink().name
+        os.killpg(shell.pid, signal.SIGINT)
+        said, _ = shell.communicate(timeout=20)
+        assert "the lab is down" in said
+        assert own not in processes()
+    finally:
+        shell.kill()
+
+
+def test_folders_that_are_not_there_are_told(lab):
+    with pytest.raises(FileNotFoundError, match="there is no"):
+        commands.up_detached([lab.folder / "missing"], patience=timedelta(seconds=1))
