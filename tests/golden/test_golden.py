@@ -1,9 +1,9 @@
 """What a client is given in small meshes, as files to be read.
 
 A case is a folder `<feature>/<case>`: `in.yaml`, perhaps `proxy.yaml` ({proxy: POD.NAMESPACE, envoy: istio|plain}),
-and what comes out: of `clusters.yaml`, `endpoints.yaml`, `listeners.yaml`, `routes.yaml` and `findings.txt` those that it
-is about. Resources that the client has alone in its mesh too, with `_base/in.yaml`, are left out. With `--update-golden`
-the files of a case are written anew; start a new one empty.
+and what comes out: of `clusters.yaml`, `endpoints.yaml`, `listeners.yaml`, `routes.yaml` and `findings.txt` those that
+it is about. Resources that the client has alone in its mesh too, with `_base/in.yaml`, are left out.
+With `--update-golden` the files of a case are written anew; start a new one empty.
 """
 
 from pathlib import Path
