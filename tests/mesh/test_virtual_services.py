@@ -30,11 +30,11 @@ def codes(world: World) -> list[tuple[str, Ref | None]]:
 
 
 def test_a_delegate_takes_the_place_of_the_rule_that_names_it():
-    one = "[{name: x, route: [{destination: {host: s}}]}, {name: y, directResponse: {status: 204}}]"
+    one = "[{name: x, route: [{destination: {host: s}}]}, {name: z, directResponse: {status: 204}}]"
     found = delegating("name: r, timeout: 5s", one).engine.ask(rules, ROOT)
     assert [(rule.route.name, rule.ref.namespace, rule.field) for rule in found] == [
         ("r-x", "other", "spec.http[0]"),
-        ("r-y", "other", "spec.http[1]"),
+        ("r-z", "other", "spec.http[1]"),
     ]
     assert [rule.route.timeout.total_seconds() for rule in found if rule.route.timeout] == [5, 5]
 
@@ -97,9 +97,7 @@ def test_a_match_outside_the_roots_drops_the_rule_and_is_said(root, delegate):
     [
         pytest.param("[]", {"export_to": "[.]"}, ROOT, id="is not exported to the root"),
         pytest.param("[]", {"hosts": "[b.com]"}, ROOT, id="has hosts of its own"),
-        pytest.param(
-            "[{delegate: {name: e}}]", {}, Ref("VirtualService", "other", "d"), id="delegates in turn"
-        ),
+        pytest.param("[{delegate: {name: e}}]", {}, Ref("VirtualService", "other", "d"), id="delegates in turn"),
     ],
 )
 def test_a_delegate_is_no_use_that(delegate, facts, ref):
@@ -119,9 +117,9 @@ def test_a_missing_delegate_drops_its_rule_only_and_is_noticed_when_it_comes():
 
 
 def test_only_matches_without_gateways_ask_for_the_client():
-    match = "{sourceLabels: {b: c, a: b}, sourceNamespace: n}, {gateways: [mesh], sourceLabels: {a: b}}, {port: 80}"
+    match = "{sourceLabels: {b: c, a: b}, sourceNamespace: home}, {gateways: [mesh], sourceLabels: {a: b}}, {port: 80}"
     world = World(written("root", f"[{{match: [{match}]}}]", hosts="[a.com]"))
-    want = SourceCondition(0, 0, (("a", "b"), ("b", "c")), "n")
+    want = SourceCondition(0, 0, (("a", "b"), ("b", "c")), "home")
     assert world.engine.ask(source_conditions, ROOT) == (want,)
 
 
