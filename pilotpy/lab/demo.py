@@ -1,6 +1,6 @@
 """A mesh to look at: bookinfo with a canary, an edit of its weights, and how soon every Envoy follows.
 
-``begin`` is for outside, the rest runs inside: ``python -m pilotpy.lab.demo ORDER [--once]``.
+``run`` is for outside, the rest runs inside: ``python -m pilotpy.lab.demo ORDER [--once]``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -39,7 +40,7 @@ _COLOURS = {"v1": "cyan", "v2": "bright_black", "v3": "red", FAILED: "bold red"}
 _BAR = 50  # characters for all of the requests
 
 
-def begin(*, once: bool) -> None:
+def run(*, once: bool) -> None:
     """Become the demo; does not return. Raises as ``commands.up``."""
     if not _EXAMPLE.is_dir():
         raise FileNotFoundError(f"the example is not here: {_EXAMPLE}")
@@ -67,19 +68,21 @@ class Demo:
     async def run(self) -> None:
         """Show it all, then leave the mesh up until somebody ends it."""
         showing = asyncio.create_task(self._show())
-        sending: list[asyncio.Task[None]] = []
         showing.add_done_callback(lambda _: self._lab.stop())
         try:
             await self._lab.run()
         finally:
-            for task in (showing, *sending):
-                task.cancel()
+            showing.cancel()
             await asyncio.gather(showing, return_exceptions=True)
             shutil.rmtree(self._routing.parents[1], ignore_errors=True)
         if not showing.cancelled() and (failed := showing.exception()):
             raise failed
 
     async def _show(self) -> None:
+        with suppress(BrokenPipeError, SystemExit):  # nobody looks any more: rich's way to say so is the latter
+            await self._told()
+
+    async def _told(self) -> None:
         say = self._console.print
         say(Rule("pilotpy: bookinfo with a canary"))
         await self._lab.settled()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
 from pilotpy.compile.collections import COLLECTIONS
 from pilotpy.engine import Engine
-from pilotpy.mesh.inputs import puts
+from pilotpy.follow import submit
 from pilotpy.mesh.views import view
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.pod import Pod
@@ -19,15 +19,16 @@ from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
 from pilotpy.sources.folder import Folder
 from pilotpy.sources.rollout import PodState
-from pilotpy.xds.compiler import Answers, LocalCompiler
-from pilotpy.xds.edge import Edge
-from pilotpy.xds.grpc_transport import GrpcTransport
+from pilotpy.xds.compiler import Answers
+from pilotpy.xds.server import Server, serving
 
 # Few proxies and one author: nothing is won by waiting for more changes.
 _SETTINGS = Settings()._replace(
-    debounce_after=timedelta(milliseconds=5), endpoint_window=timedelta(milliseconds=5), streams_per_second=0
+    debounce_after=timedelta(milliseconds=5),
+    endpoint_window=timedelta(milliseconds=5),
+    streams_per_second=0,
+    shutdown=timedelta(0),
 )
-_ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints"})
 
 
 class FolderPlane:
@@ -36,32 +37,27 @@ class FolderPlane:
     def __init__(self, folders: Iterable[str], watched: Instruments | None = None) -> None:
         self._folder = Folder(folders, observed=True)
         self._instruments = watched or instruments()
-        self._engine = Engine()
-        self._compiler = LocalCompiler(self._engine, Answers(view, COLLECTIONS), _SETTINGS, self._instruments)
-        self._edge = Edge(self._compiler, _SETTINGS, self._instruments)
-        self._transport: GrpcTransport | None = None
+        self._server: Server | None = None
+        self._open = AsyncExitStack()
         self._services: dict[Ref, Resource[KubeService]] = {}
         self._news = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, address: str) -> None:
-        """Read the folders, then serve; see ``Plane.start``."""
-        self._transport = GrpcTransport(address)
-        self._tasks = [asyncio.create_task(self._compiler.run())]
+    async def start(self, host: str) -> None:
+        """Read the folders, then serve on istiod's ports; see ``Plane.start``."""
+        settings = _SETTINGS._replace(
+            grpc_address=f"{host}:15010", http_address=f"{host}:8080", monitoring_address=f"{host}:15014"
+        )
+        answers = Answers(view, COLLECTIONS)
+        self._server = await self._open.enter_async_context(serving(Engine(), answers, settings, self._instruments))
         read = asyncio.Event()
-        self._tasks.append(asyncio.create_task(self._follow(read)))
+        following = asyncio.create_task(self._follow(read))
+        self._open.push_async_callback(_cancelled, following)
         await read.wait()
-        self._compiler.ready = True
-        await self._transport.start(self._edge.serve)
+        await self._server.open()
 
     async def stop(self) -> None:
-        """End the streams, then the rest."""
-        if self._transport is not None:
-            await self._transport.stop(timedelta(0))
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        """End the sources, then the streams."""
+        await self._open.aclose()
 
     async def changed(self) -> None:
         """Wait for news of the sources since the last call."""
@@ -91,17 +87,17 @@ class FolderPlane:
             read.set()
 
     def _take(self, changes: list[Change]) -> None:
-        if changes:
-            for change in changes:
-                if change.ref.kind == "Service":
-                    self._note(change)
-            # Where workloads are and nothing else: that way is faster.
-            endpoints = all(change.ref.kind in _ENDPOINT_KINDS for change in changes)
-            self._compiler.submit(puts(changes), [str(change.ref) for change in changes], endpoints=endpoints)
+        assert self._server is not None, "the folders are read from start on"
+        for change in changes:
+            if change.ref.kind == "Service" and change.new is None:
+                self._services.pop(change.ref, None)
+            elif change.ref.kind == "Service" and change.new is not None:
+                self._services[change.ref] = change.new
+        submit(self._server.compiler, changes)
         self._news.set()
 
-    def _note(self, change: Change) -> None:
-        if change.new is None:
-            self._services.pop(change.ref, None)
-        else:
-            self._services[change.ref] = change.new
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

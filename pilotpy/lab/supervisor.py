@@ -37,8 +37,8 @@ _log = logging.getLogger(__name__)
 class Plane(Protocol):
     """A control plane in this process whose Pods really run."""
 
-    async def start(self, address: str) -> None:
-        """Read the sources and serve on ``address``; returns once it is ready. Raises OSError."""
+    async def start(self, host: str) -> None:
+        """Read the sources and serve on an address of this machine; returns once it is ready. Raises OSError."""
 
     async def stop(self) -> None:
         """End the streams and the sources."""
@@ -107,7 +107,7 @@ class Lab:
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         _quiet_resolver(self._place)
         raise_switch()
-        await self.plane.start(f"{DISCOVERY.host}:{DISCOVERY.port}")
+        await self.plane.start(DISCOVERY.host)
         for forward in self._forwards:
             await forward.start()
         following = asyncio.create_task(self._follow())
