@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from pilotpy.compile.draft import LOGICAL_DNS, STRICT_DNS, Dialect, Draft, Outlet, Shape, defaults, discovery
 from pilotpy.compile.encoded import Rope
-from pilotpy.compile.features.connection_pool import connection_pool
+from pilotpy.compile.features.connection_pool import connection_pool, without_http2
 from pilotpy.compile.features.load_balancing import load_balancing
 from pilotpy.compile.features.locality import locality
 from pilotpy.compile.features.outlier_detection import outlier_detection
@@ -20,8 +20,11 @@ from pilotpy.compile.features.upstream_protocol import upstream_protocol
 from pilotpy.compile.pieces import packed_struct
 from pilotpy.compile.wire import packed, serialised
 from pilotpy.engine import Asking, query
+from pilotpy.mesh.policy_findings import IDLE
+from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.traffic_policy import traffic_rule, with_baseline
 from pilotpy.model.destination_rule import TrafficPolicy
+from pilotpy.model.resource import Finding, Severity
 from pilotpy_protos.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from pilotpy_protos.envoy.config.core.v3.health_check_pb2 import HealthStatus
 from pilotpy_protos.envoy.extensions.network.dns_resolver.cares.v3.cares_dns_resolver_pb2 import CaresDnsResolverConfig
@@ -62,6 +65,8 @@ def outbound_settings(q: Asking, shape: Shape, outlet: Outlet, dialect: Dialect)
         _dns(draft)
     for feature in OUTBOUND:
         feature(draft)
+    for name in without_http2(draft) if outlet.rules else ():  # what the mesh says for all need not suit each
+        q.note(_only_http2(name, shape.protocol, outlet))
     if shape.persistent_sessions:
         kept = (HealthStatus.HEALTHY, HealthStatus.DRAINING, HealthStatus.UNKNOWN, HealthStatus.DEGRADED)
         cluster.common_lb_config.override_host_status.statuses.extend(kept)
@@ -85,6 +90,17 @@ _METADATA_EXCHANGE: Final = packed_struct(
     "envoy.tcp.metadataexchange.config.MetadataExchange",
     {"protocol": "istio-peer-exchange", "enable_discovery": True},
 )
+
+
+def _only_http2(name: str, protocol: Protocol, outlet: Outlet) -> Finding:
+    where = f"port {outlet.port}" + (f" of subset {outlet.subset}" if outlet.subset else "")
+    return Finding(
+        code=IDLE,
+        severity=Severity.WARNING,
+        message=f"{name} has no effect on {where}, which is {protocol.value}: only HTTP/2 has it",
+        ref=outlet.rules[0],
+        hint="write h2UpgradePolicy: UPGRADE beside it, or name the port's protocol http2 or grpc",
+    )
 
 
 def _dns(draft: Draft) -> None:

@@ -28,6 +28,15 @@ def policy_findings(rule: Resource[DestinationRule]) -> Iterator[Finding]:
             yield from _of_balancer(rule.ref, f"{path}.loadBalancer", policy.load_balancer, detection)
         if policy.outlier_detection is not None:
             yield from _of_detection(rule.ref, f"{path}.outlierDetection", policy.outlier_detection)
+        if policy.tls is not None and policy.tls.mode != "DISABLE":
+            yield Finding(
+                code=NOT_COMPILED,
+                severity=Severity.WARNING,
+                message=f"tls mode {policy.tls.mode} has no effect yet: connections are plaintext",
+                ref=rule.ref,
+                field=f"{path}.tls.mode",
+                hint="let the application use TLS itself, where the destination asks for it",
+            )
         budget = policy.retry_budget if isinstance(policy, TrafficPolicy) else None
         if budget is not None and budget.budget_interval is not None:
             yield Finding(

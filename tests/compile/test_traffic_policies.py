@@ -184,6 +184,15 @@ def test_connections_of_http(port, pool, expected):
     assert http_options(under(f"{{connectionPool: {pool}}}", port=port)[CLUSTER]) == expected
 
 
+def test_limits_that_only_http2_has_are_said_to_be_idle_elsewhere():
+    pool = "{http: {maxConcurrentStreams: 50, http2KeepAlive: {interval: 10s}}}"
+    client = Client(REVIEWS_SERVICE, rule(f"{{connectionPool: {pool}}}"))
+    assert "typed_extension_protocol_options" not in client.clusters[CLUSTER]
+    assert [finding.code for finding in client.findings] == ["PP0303", "PP0303"]
+    spoken = Client(REVIEWS_SERVICE.replace("name: http", "name: grpc"), rule(f"{{connectionPool: {pool}}}"))
+    assert spoken.findings == []
+
+
 @pytest.mark.parametrize(
     ("detection", "expected"),
     [

@@ -38,6 +38,18 @@ def connection_pool(draft: Draft) -> None:
     _each_connection(draft, tcp, http)
 
 
+def without_http2(draft: Draft) -> tuple[str, ...]:
+    """The limits in force that only HTTP/2 has, on a draft that does not speak it by choice; they are left out."""
+    settings = draft.policy.connection_pool
+    if settings is None or settings.http is None or draft.http.explicit_http_config.HasField("http2_protocol_options"):
+        return ()
+    written = (
+        ("maxConcurrentStreams", settings.http.max_concurrent_streams > 0),
+        ("http2KeepAlive", settings.http.http2_keep_alive is not None),
+    )
+    return tuple(name for name, there in written if there)
+
+
 def _limit(written: int) -> int:
     return written if written > 0 else _NO_LIMIT
 
