@@ -26,10 +26,14 @@ from pilotpy_protos.envoy.config.listener.v3.listener_pb2 import Listener
 def listeners(q: Asking, scope: Scope, inbound: Inbound, features: Features, listening: Listening) -> Tree:
     """Everything that a proxy listens on: outbound, the two that capture, inbound; names are unique."""
     outbound = q(outbound_listeners, scope, features, listening)
+    inward = q(inbound_listeners, inbound, features, listening)
+    if inbound.sidecar is not None:
+        # Its ports may be bound where its exits are.
+        taken = {one.name for one in outbound}
+        inward = Tree(one for one in inward if one.name not in taken)
     if listening.mode == UNCAPTURED:
-        return Tree([outbound, q(inbound_listeners, inbound, features, listening)])
-    capture = q(virtual_outbound, fallback_cluster(scope.fallback), features, listening)
-    return Tree([outbound, capture, q(inbound_listeners, inbound, features, listening)])
+        return Tree([outbound, inward])
+    return Tree([outbound, q(virtual_outbound, fallback_cluster(scope.fallback), features, listening), inward])
 
 
 @query

@@ -60,8 +60,7 @@ class Slots(NamedTuple):
 
     http: frozenset[int] = frozenset()  # ports whose wildcard slot needs routes
     shared: tuple[Slot, ...] = ()  # not (surely) HTTP, and perhaps others are there too
-    own: tuple[Slot, ...] = ()  # not (surely) HTTP, and nobody else is there
-    per_endpoint: tuple[int, ...] = ()  # ports that listen at the address of each endpoint
+    own: tuple[Slot, ...] = ()  # not (surely) HTTP, and nobody else is there; each endpoint's, if it is headless
     age: tuple[float, str, str] = (0.0, "", "")  # the service's
 
 
@@ -129,9 +128,8 @@ def sniffed_ports(q: Asking, key: ServiceKey, only: tuple[int, ...], manner: Man
         return ()
     taken = q(slots, key, only, manner)
     at_address = {slot.port for slot in (*taken.own, *taken.shared) if slot.address != manner.bind}
-    numbers = at_address.union(taken.per_endpoint)
     listened = _listened(found, only, manner)
-    return tuple(port for port in listened if port.protocol is Protocol.AUTO and port.number in numbers)
+    return tuple(port for port in listened if port.protocol is Protocol.AUTO and port.number in at_address)
 
 
 @query
@@ -170,18 +168,16 @@ def slots(q: Asking, key: ServiceKey, only: tuple[int, ...], manner: Manner) -> 
     http: set[int] = set()
     shared: list[Slot] = []
     own: list[Slot] = []
-    per_endpoint: list[int] = []
     for port in _listened(found, only, manner):
         if port.protocol.is_http:
             http.add(port.number)
-        elif _is_free(manner) and is_headless(found) and not _is_alone(q, found, port):
-            per_endpoint.append(port.number)
-        else:
-            for slot, is_shared in _addressed(q, found, port, manner):
-                (shared if is_shared else own).append(slot)
-                if slot.address == manner.bind and port.protocol is Protocol.AUTO:
-                    http.add(port.number)
-    return Slots(frozenset(http), tuple(shared), tuple(own), tuple(per_endpoint), found.age)
+            continue
+        for slot in _addressed(q, found, port, manner):
+            is_shared = slot.address == manner.bind or q(is_contested, slot.address)
+            (shared if is_shared else own).append(slot)
+            if slot.address == manner.bind and port.protocol is Protocol.AUTO:
+                http.add(port.number)
+    return Slots(frozenset(http), tuple(shared), tuple(own), found.age)
 
 
 def port_of(found: Service, number: int, manner: Manner) -> Port:
@@ -199,18 +195,18 @@ def _listened(found: Service, only: tuple[int, ...], manner: Manner) -> tuple[Po
     return tuple(replace(port, protocol=manner.protocol) for port in ports if port.number == manner.port)
 
 
-def _is_free(manner: Manner) -> bool:
-    """Whether listeners may have the addresses that their services have."""
-    return not manner.bound and manner.bind == ANYWHERE
-
-
-def _addressed(q: Asking, found: Service, port: Port, manner: Manner) -> Iterator[tuple[Slot, bool]]:
-    """The slots of a port, and whether each is shared."""
-    addresses = vips(found) if _is_free(manner) else ()
-    for address in addresses:
-        yield Slot(address, port.number), q(is_contested, address)
-    if not addresses or ranges(found):
-        yield Slot(manner.bind, port.number, manner.bound), True
+def _addressed(q: Asking, found: Service, port: Port, manner: Manner) -> Iterator[Slot]:
+    """The slots of a port that is not (surely) HTTP, each once."""
+    if manner.bound or manner.bind != ANYWHERE:
+        yield Slot(manner.bind, port.number, manner.bound)
+    elif is_headless(found) and not _is_alone(q, found, port):
+        known = dict.fromkeys(one.address for one in q(endpoints, found.key, port.name))
+        yield from (Slot(address, port.number) for address in known if _is_address(address))
+    else:
+        addresses = vips(found)
+        yield from (Slot(address, port.number) for address in addresses)
+        if not addresses or ranges(found):
+            yield Slot(ANYWHERE, port.number)
 
 
 def _is_alone(q: Asking, found: Service, port: Port) -> bool:

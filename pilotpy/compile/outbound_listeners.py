@@ -32,8 +32,6 @@ from pilotpy.compile.outbound import (
 from pilotpy.compile.outbound_chains import http_chain, listener_name, opaque_chain, outbound_frame, outbound_listener
 from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
-from pilotpy.mesh.endpoints import endpoints
-from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.opaque_rules import Source, Sources, narrowed, sources_asked_for, together
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Protocol
@@ -80,7 +78,7 @@ def exit_listeners(q: Asking, way_out: Exit, features: Features, listening: List
 @query
 def part_listeners(q: Asking, part: Part, source: Source, around: Around) -> Tree:
     """The listeners of one part's services that have slots of their own."""
-    apart = [member for member in q(members, part) if _is_apart(q, member, around.manner)]
+    apart = [member for member in q(members, part) if q(slots, member.service, member.ports, around.manner).own]
     return Tree(
         q(service_listeners, member, narrowed(source, q(sources_asked_for, member.routes)), around) for member in apart
     )
@@ -94,25 +92,18 @@ def part_sources(q: Asking, part: Part) -> Sources:
 
 @query(otherwise=lambda *_: EMPTY)
 def service_listeners(q: Asking, member: Selected, source: Source, around: Around) -> Tree:
-    """The listeners of one service at its own addresses, or at those of its endpoints."""
-    found = q(service, member.service)
-    assert found is not None, "only services have slots"
+    """The listeners of one service at addresses that are nobody else's."""
     taken = q(slots, member.service, member.ports, around.manner)
-    at = list(taken.own)
-    for number in taken.per_endpoint:
-        name = port_of(found, number, around.manner).name
-        at += [Slot(one.address, number) for one in q(endpoints, member.service, name) if is_address(one.address)]
-    claim = Opaque((member,), source)
-    return Tree(_listener(q, slot, claim, around) for slot in dict.fromkeys(at))
+    return Tree(_listener(q, slot, Opaque((member,), source), around) for slot in taken.own)
 
 
-@query
-def shared_listener(q: Asking, slot: Slot, routes: str, opaque: Opaque, around: Around) -> Encoded:
+@query(otherwise=lambda *_: EMPTY)
+def shared_listener(q: Asking, slot: Slot, routes: str, opaque: Opaque, around: Around) -> Tree:
     """The listener of a shared slot. Where it is HTTP alone, one answer for all clients.
 
     `routes` is the route configuration of its HTTP, empty if it has none but what it sniffs.
     """
-    return _listener(q, slot, opaque, around, routes)
+    return Tree([_listener(q, slot, opaque, around, routes)])
 
 
 @query
@@ -135,12 +126,7 @@ def fallback_cluster(fallback: Fallback) -> str:
     return fallback.egress_proxy or (PASSTHROUGH if fallback.allow_any else BLACK_HOLE)
 
 
-def _is_apart(q: Asking, member: Selected, manner: Manner) -> bool:
-    taken = q(slots, member.service, member.ports, manner)
-    return bool(taken.own or taken.per_endpoint)
-
-
-def _shared(q: Asking, scope: Scope, client: Source, around: Around) -> Iterator[Encoded]:
+def _shared(q: Asking, scope: Scope, client: Source, around: Around) -> Iterator[Tree]:
     """The listeners of shared slots, by port and address."""
     manner = around.manner
     claimed = q(claims, scope.parts, manner)

@@ -1,7 +1,7 @@
-"""Which services claim the same virtual address.
+"""Which addresses several services listen at.
 
-Kubernetes gives each of its Services one of their own; ServiceEntries say what they like, and an entry gives its
-addresses to each of its hosts.
+Kubernetes gives each of its Services a virtual address of its own; ServiceEntries say what they like, and an entry
+gives its addresses to each of its hosts. Headless services listen at their endpoints, and may have them in common.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.endpoints import SLICES_BY_ADDRESS
 from pilotpy.mesh.kinds import SERVICE_ENTRIES, SERVICES
+from pilotpy.mesh.service_entries import ENTRIES_BY_ADDRESS
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.resource import Resource
 from pilotpy.model.service_entry import ServiceEntry
@@ -32,5 +34,17 @@ def is_contested(q: Asking, address: str) -> bool:
     """Whether services of several hosts listen at an address, wherever they are."""
     length = 128 if ":" in address else 32
     entries = [*q.by(_ENTRIES, address), *q.by(_ENTRIES, f"{address}/{length}")]
+    entries += [entry for entry in q.by(ENTRIES_BY_ADDRESS, address) if not entry.spec.addresses]
     hosts = {host for entry in entries for host in entry.spec.hosts}
-    return len(hosts) + len(q.keys(_SERVICES, address)) > 1
+    headless = {key for key in _behind(q, address) if (found := q.get(SERVICES, *key)) and _is_headless(found)}
+    return len(hosts) + len(q.keys(_SERVICES, address)) + len(headless) > 1
+
+
+def _behind(q: Asking, address: str) -> Iterable[tuple[str, str]]:
+    """The names of the Services that have an endpoint there."""
+    for piece in q.by(SLICES_BY_ADDRESS, address):
+        yield piece.ref.namespace, piece.meta.labels.get("kubernetes.io/service-name", "")
+
+
+def _is_headless(service: Resource[KubeService]) -> bool:
+    return service.spec.cluster_ip == "None"

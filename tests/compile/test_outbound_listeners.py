@@ -49,6 +49,21 @@ CASES = {
             ]
         },
     ),
+    "headless services that have an endpoint in common listen there once": (
+        [
+            service("a", "tcp:9000", address="None"),
+            slices("a", "tcp:9000", "10.1.0.1", "10.1.0.2"),
+            service("b", "odd:9000", address="None"),
+            slices("b", "odd:9000", "10.1.0.1"),
+        ],
+        {
+            "10.1.0.2_9000": ["all -> tcp outbound|9000||a.default.svc.cluster.local"],
+            "10.1.0.1_9000": [
+                f"{HTTP} -> routes b.default.svc.cluster.local:9000",
+                "otherwise -> tcp outbound|9000||a.default.svc.cluster.local",
+            ],
+        },
+    ),
     "HTTP of a headless service needs no endpoint": (
         [service("a", "http:80", address="None")],
         {"0.0.0.0_80": [f"{HTTP} -> routes 80", ELSEWHERE]},
