@@ -1,0 +1,33 @@
+"""Settings from the environment, under istiod's names."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pilotpy.ops.settings import Settings, Wrong, span
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("100ms", 0.1), ("1m30s", 90), ("1.5h", 5400), (".5s", 0.5), ("250us", 0.00025)],
+)
+def test_durations_as_go_writes_them(text, seconds):
+    assert span(text, "X") == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "100", "1 s", "1x", "s", "1s-2s"])
+def test_what_is_no_duration_is_refused_by_name(text):
+    with pytest.raises(Wrong, match=r"^X: "):
+        span(text, "X")
+
+
+def test_istiods_variables_are_read_and_empty_ones_ignored():
+    environment = {"PILOT_DEBOUNCE_AFTER": "1s", "PILOT_PUSH_THROTTLE": "7", "PILOT_DEBOUNCE_MAX": "", "HOME": "/"}
+    assert Settings.of(environment) == Settings(debounce_after=timedelta(seconds=1), large_pushes=7)
+
+
+def test_a_number_that_is_none_is_refused_by_name():
+    with pytest.raises(Wrong, match="PILOT_MAX_REQUESTS_PER_SECOND"):
+        Settings.of({"PILOT_MAX_REQUESTS_PER_SECOND": "many"})
