@@ -12,10 +12,11 @@ from pilotpy.compile.access_log import listener_logs
 from pilotpy.compile.encoded import Encoded, Tree
 from pilotpy.compile.inbound_chains import ANY_PORT, InboundPort, Strictness, inbound_chains, loop_guard
 from pilotpy.compile.listener_filters import inbound_listener_filters
-from pilotpy.compile.listener_settings import Terms, terms
+from pilotpy.compile.listener_settings import Terms, settings, terms
 from pilotpy.compile.outbound import UNCAPTURED, Slot
 from pilotpy.compile.outbound_chains import listener_name
 from pilotpy.compile.pieces import address, flag
+from pilotpy.compile.stat_name import stat_name
 from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.kinds import SIDECARS
@@ -55,9 +56,14 @@ def inbound_ports(q: Asking, inbound: Inbound, listening: Listening) -> tuple[In
 
 def _served(q: Asking, target: Target) -> InboundPort | None:
     found = q(service, target.service)
-    ports = found.ports if found is not None else ()
-    protocol = next((port.protocol for port in ports if port.number == target.port), None)
-    return protocol and InboundPort(target.target, target.port, protocol, target.service.host)
+    if found is None:
+        return None
+    port = next((port for port in found.ports if port.number == target.port), None)
+    if port is None:
+        return None
+    pattern = q(settings).inbound_stat_name
+    prefix = stat_name(pattern, found, port, target_port=target.target) if pattern else ""
+    return InboundPort(target.target, target.port, port.protocol, target.service.host, stat_prefix=prefix)
 
 
 def _declared(q: Asking, inbound: Inbound, listening: Listening, ref: Ref) -> tuple[InboundPort, ...] | None:

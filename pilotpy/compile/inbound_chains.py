@@ -70,6 +70,7 @@ class InboundPort(NamedTuple):
     host: str  # of the service that clients call
     bind: str = ""  # a listener of its own is bound to this address; empty: captured
     sidecar: Ref | None = None  # the Sidecar that declares the port
+    stat_prefix: str = ""  # of its TCP statistics; empty: the cluster's name
 
 
 ANY_PORT: Final = InboundPort(target=0, number=0, protocol=Protocol.AUTO, host="")
@@ -115,8 +116,8 @@ def _name(port: InboundPort, row: Row, terms: Terms) -> str:
 def _filters(port: InboundPort, row: Row, terms: Terms) -> list[Filter]:
     cluster = inbound_cluster_name(port.target) if port.target else INBOUND_PASSTHROUGH
     if not row.http:
-        route = tcp_proxy(to_cluster(cluster, terms.listening.idle_timeout), terms)
-        return [*peer_filters(terms), *metrics_filters(terms), route]
+        route = to_cluster(cluster, terms.listening.idle_timeout)._replace(stat_prefix=port.stat_prefix or cluster)
+        return [*peer_filters(terms), *metrics_filters(terms), tcp_proxy(route, terms)]
     prefix = f"inbound_{_name(port, row, terms)}" if port.target else cluster
     grpc_web = port.protocol is Protocol.GRPC_WEB
     manager = inline_routes(_routes(port, cluster), prefix, terms, grpc_web=grpc_web)

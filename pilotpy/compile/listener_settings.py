@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.view import Features, Listening
 from pilotpy.model.mesh_config import MeshConfig, NormalizationType
 from pilotpy.model.mesh_proxy_config import ProxyHeaders
+from pilotpy.model.resource import Finding, Severity
 
 
 class Settings(NamedTuple):
@@ -25,6 +27,8 @@ class Settings(NamedTuple):
     normalization: NormalizationType  # what happens to a path before anything matches it
     metrics: bool  # a provider wants Istio's standard metrics
     headers: ProxyHeaders
+    outbound_stat_name: str  # pattern of statistics' names; empty: the cluster's name
+    inbound_stat_name: str
 
 
 class Terms(NamedTuple):
@@ -59,6 +63,9 @@ def terms(q: Asking, features: Features, listening: Listening) -> Terms:
 def settings(q: Asking) -> Settings:
     """The settings in force."""
     mesh = q(mesh_config)
+    for field in _unread(mesh):
+        message = f"{field} has no effect on listeners yet"
+        q.note(Finding(code="PP0202", severity=Severity.WARNING, message=message, field=field))
     return Settings(
         outbound_port=mesh.proxy_listen_port,
         inbound_port=mesh.proxy_inbound_listen_port,
@@ -68,7 +75,16 @@ def settings(q: Asking) -> Settings:
         normalization=mesh.path_normalization.normalization if mesh.path_normalization else "DEFAULT",
         metrics=_wants_metrics(mesh),
         headers=mesh.default_config.proxy_headers or ProxyHeaders(),
+        outbound_stat_name=mesh.outbound_cluster_stat_name,
+        inbound_stat_name=mesh.inbound_cluster_stat_name,
     )
+
+
+def _unread(mesh: MeshConfig) -> Iterator[str]:
+    if mesh.enable_tracing and mesh.default_providers.tracing:
+        yield "defaultProviders.tracing"
+    if mesh.default_config.connection_settings is not None:
+        yield "defaultConfig.connectionSettings"
 
 
 def _wants_metrics(mesh: MeshConfig) -> bool:

@@ -13,11 +13,12 @@ from pilotpy.compile.listener_settings import Terms
 from pilotpy.compile.naming import BLACK_HOLE, cluster_name
 from pilotpy.compile.network_filters import TcpRoute, Tunnel
 from pilotpy.compile.outbound import is_headless, ranges, vips
+from pilotpy.compile.stat_name import stat_name
 from pilotpy.engine import Asking
 from pilotpy.mesh.opaque_rules import OpaqueRule, Source, holds, opaque_rules
 from pilotpy.mesh.own import selected_for_all
 from pilotpy.mesh.service import Port, Protocol, Service
-from pilotpy.mesh.services import holder
+from pilotpy.mesh.services import holder, service
 from pilotpy.mesh.traffic_policy import NO_POLICY, traffic_rule
 from pilotpy.mesh.view import Selected
 from pilotpy.model.resource import Finding, Ref, Severity
@@ -91,7 +92,15 @@ def _shares(found: Service) -> bool:
 
 def _default(q: Asking, found: Service, port: Port, client: Client) -> TcpRoute:
     cluster = cluster_name(port.number, "", found.key.host)
-    return _limited(q, TcpRoute(cluster, ((cluster, 1),)), client.selected, "", client)
+    prefix = _stat_prefix(found, port.number, "", client) or cluster
+    return _limited(q, TcpRoute(prefix, ((cluster, 1),)), client.selected, "", client)
+
+
+def _stat_prefix(found: Service, number: int, subset: str, client: Client) -> str:
+    """What the mesh's pattern makes of a destination; empty if it has none, or there is no such port."""
+    pattern = client.terms.settings.outbound_stat_name
+    port = next((port for port in found.ports if port.number == number), None)
+    return stat_name(pattern, found, port, subset=subset) if pattern and port is not None else ""
 
 
 def _ruled(q: Asking, rule: OpaqueRule, port: Port, client: Client) -> TcpRoute:
@@ -106,8 +115,12 @@ def _ruled(q: Asking, rule: OpaqueRule, port: Port, client: Client) -> TcpRoute:
         clusters[BLACK_HOLE] = 1
     first = weighed[0].destination if weighed else None
     subset = first.subset if first is not None and len(weighed) == 1 else ""
-    prefix = next(iter(clusters)) if len(rule.route) == 1 else f"{rule.ref.name}.{rule.ref.namespace}"
     chosen = _chosen(q, first.host, client) if first is not None else None
+    prefix = f"{rule.ref.name}.{rule.ref.namespace}"
+    if len(rule.route) == 1:
+        there = q(service, chosen.service) if chosen is not None else None
+        number = first.port.number if first is not None and first.port else port.number
+        prefix = (there and _stat_prefix(there, number, subset, client)) or next(iter(clusters))
     return _limited(q, TcpRoute(prefix, tuple(clusters.items())), chosen, subset, client)
 
 
