@@ -1,7 +1,22 @@
 """Route configurations: which there are, which hosts they have and what happens to all others."""
 
+import pytest
+
+from pilotpy.compile import http_routes
+from pilotpy.compile.routes import routes
+from pilotpy.engine import Failure
 from pilotpy.mesh.view import Fallback, Listening
-from tests.compile.routing import TO_REVIEWS, hashed, hosts, ruled_world, seen, service, tables, virtual_service
+from tests.compile.routing import (
+    SUBSETS,
+    TO_REVIEWS,
+    hashed,
+    hosts,
+    ruled_world,
+    seen,
+    service,
+    tables,
+    virtual_service,
+)
 from tests.mesh.world import World
 
 
@@ -70,3 +85,37 @@ def test_a_client_with_rules_of_its_own_is_hashed_by_these():
     for namespace, header in (("other", "own"), ("default", "all"), ("third", "all")):
         (route,) = hosts(world, by=seen(world, namespace))[name].routes
         assert route.route.hash_policy[0].header.header_name == header
+
+
+@pytest.mark.parametrize("broken", ["ruled_routes", "default_routes"])
+def test_routes_that_cannot_be_made_answer_503_and_leave_the_others_alone(broken, monkeypatch):
+    def failing(*_: object) -> bytes:
+        raise RuntimeError("no routes today")
+
+    world = ruled_world(f"- {TO_REVIEWS}")
+    monkeypatch.setattr(getattr(http_routes, broken), "run", failing)
+    found = hosts(world, "9080") | hosts(world, "8080")
+    hit, spared = "reviews.default.svc.cluster.local:9080", "ratings.default.svc.cluster.local:8080"
+    if broken == "default_routes":
+        hit, spared = spared, hit
+    assert [route.direct_response.status for route in found[hit].routes] == [503]
+    assert found[spared].routes[0].route.cluster
+    notes = world.engine.notes(routes, seen(world), Listening())
+    assert any(isinstance(note, Failure) and "no routes today" in note.reason for note in notes)
+
+
+def test_the_order_in_which_objects_come_is_nothing_to_the_bytes():
+    texts = [
+        service("reviews", address="10.0.0.1"),
+        service("ratings", "other", address="10.0.0.1"),
+        virtual_service(f"- {TO_REVIEWS}", name="b"),
+        virtual_service("- directResponse: {status: 204}", name="a"),
+        virtual_service(f"- {TO_REVIEWS}", name="c", host="a.com, b.com"),
+        virtual_service("- directResponse: {status: 204}", name="d", host="b.com"),
+        SUBSETS,
+    ]
+    bodies = {
+        tuple(table.SerializeToString(deterministic=True) for table in tables(World(*shuffled)).values())
+        for shuffled in (texts, texts[::-1], texts[3:] + texts[:3])
+    }
+    assert len(bodies) == 1
