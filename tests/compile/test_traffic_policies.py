@@ -4,11 +4,15 @@ import pytest
 
 from pilotpy.model.destination_rule import (
     ConnectionPoolSettings,
+    DestinationRule,
     LocalityLoadBalancerSetting,
     OutlierDetection,
+    RetryBudget,
     TCPSettings,
+    TrafficPolicy,
 )
 from pilotpy.model.mesh_config import DefaultTrafficPolicy, MeshConfig
+from pilotpy.model.resource import Meta, Ref, Resource
 from tests.compile.upstreams import REVIEWS, REVIEWS_SERVICE, Client, rule
 
 CLUSTER = f"outbound|9080||{REVIEWS}"
@@ -333,3 +337,17 @@ def test_a_mesh_without_locality_balancing_never_weighs_localities():
     mesh = MeshConfig(locality_lb_setting=LocalityLoadBalancerSetting(enabled=False))
     found = under("{outlierDetection: {}}", mesh=mesh)[CLUSTER]
     assert found["common_lb_config"] == {"healthy_panic_threshold": {}}
+
+
+def test_a_cluster_that_cannot_be_made_takes_no_other_with_it():
+    other = REVIEWS_SERVICE.replace("reviews", "other").replace("10.96.0.10", "10.96.0.11")
+    client = Client(REVIEWS_SERVICE, other)
+    assert CLUSTER in client.clusters
+    # More than Envoy's field holds. The schema refuses it; whoever feeds the engine otherwise loses one cluster.
+    endless = RetryBudget(min_retry_concurrency=2**40)
+    spec = DestinationRule(host="reviews", traffic_policy=TrafficPolicy(retry_budget=endless))
+    ref = Ref("DestinationRule", "default", "reviews")
+    client.world.put(Resource(ref, Meta(name="reviews", namespace="default"), spec))
+    found = client.clusters
+    assert CLUSTER not in found
+    assert CLUSTER.replace("reviews", "other") in found
