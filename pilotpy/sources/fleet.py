@@ -17,7 +17,7 @@ import msgspec
 from pilotpy.model.pod import Pod, PodCondition, PodIP
 from pilotpy.model.resource import Ref, Resource
 from pilotpy.sources.pool import Pool
-from pilotpy.sources.rollout import Allowance, PodState, Present, step
+from pilotpy.sources.rollout import Allowance, PodState, Present, same, step
 
 POD_NETWORK = "10.44.0.0/16"
 _LAB_ADDRESSES = 256  # the first 256 belong to the lab itself
@@ -136,7 +136,8 @@ class Fleet:
             for pod in todo.start:
                 self._place(ref, Present(pod, PodState.WANTED))
         for name, (pod, state) in group.present.items():
-            if state is not PodState.TERMINATING and (edited := target.get(name, pod)) != pod:
+            edited = target.get(name, pod)
+            if state is not PodState.TERMINATING and edited != pod and same(pod, edited):
                 self._place(ref, Present(edited, state))
 
     def _is_free(self, pod: Ref, group: Ref) -> bool:

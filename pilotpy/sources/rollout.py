@@ -72,12 +72,17 @@ def step(target: Mapping[str, Resource[Pod]], present: Mapping[str, Present], al
     ready = [name for name, one in live.items() if one.state is PodState.READY]
     least = max(0, len(target) - allowed.missing)
 
-    unready_new = len(live.keys() - set(old) - set(ready))
-    doomed = [name for name in reversed(old) if name not in ready]
-    if not allowed.at_once:
-        doomed = doomed[: max(0, len(live) - least - unready_new)]
-    spare = max(0, len(ready) - least)
-    doomed += [name for name in reversed(old) if name in ready][: len(old) if allowed.at_once else spare]
+    current = {_revision(pod) for pod in target.values()} - {""}
+    doomed = [name for name in old if name not in target and _revision(live[name].pod) in current]  # just too many
+    replaced = [name for name in reversed(old) if name not in doomed]
+    if allowed.at_once:
+        doomed += replaced
+    else:
+        unready_new = len(live.keys() - set(old) - set(ready))
+        unready = [name for name in replaced if name not in ready]
+        doomed += unready[: max(0, len(live) - len(doomed) - least - unready_new)]
+        spare = len(set(ready) - set(doomed)) - least
+        doomed += [name for name in replaced if name in ready][: max(0, spare)]
 
     waiting = [pod for name, pod in target.items() if name not in present]
     room = len(target) + allowed.extra - (len(live) - len(doomed))
@@ -88,8 +93,13 @@ def step(target: Mapping[str, Resource[Pod]], present: Mapping[str, Present], al
 
 def same(present: Resource[Pod], target: Resource[Pod]) -> bool:
     """Whether a Pod already runs what is wanted of it (its name being the same)."""
-    label = "controller-revision-hash"
-    return present.meta.labels.get(label) == target.meta.labels.get(label)
+    return _revision(present) == _revision(target)
+
+
+def _revision(pod: Resource[Pod]) -> str:
+    """What tells the Pods of one template from those of another; "" where only their names do."""
+    labels = pod.meta.labels
+    return labels.get("pod-template-hash") or labels.get("controller-revision-hash") or ""
 
 
 def _share(written: int | str | None, size: int, rounded: Callable[[float], int]) -> int:

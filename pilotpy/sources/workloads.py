@@ -86,7 +86,8 @@ def _pod(workload: Resource[Workload], hashed: str, suffix: str, node: str) -> R
             labels = {"job-name": ref.name, "batch.kubernetes.io/job-name": ref.name}
         case StatefulSet() | DaemonSet():
             labels = {"controller-revision-hash": hashed}
-    name = f"{owner.name[:_LONGEST_PREFIX]}-{suffix}"
+    numbered = isinstance(workload.spec, StatefulSet)
+    name = f"{owner.name if numbered else owner.name[:_LONGEST_PREFIX]}-{suffix}"
     written = {field: getattr(template.spec, field) for field in PodSpec.__struct_fields__}
     return Resource(
         Ref("Pod", ref.namespace, name),

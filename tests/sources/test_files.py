@@ -1,6 +1,7 @@
 """What files say, what they said last, and what is wrong with them."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +37,7 @@ class Reader:
 
     @property
     def findings(self):
-        return [(os.path.basename(one.file), one.line, one.code) for one in self.folder.findings]
+        return [(Path(one.file).name, one.line, one.code) for one in self.folder.findings]
 
 
 @pytest.fixture
