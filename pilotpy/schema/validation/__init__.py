@@ -1,0 +1,50 @@
+"""What Istio's admission refuses or warns about, one module per kind, as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pilotpy.model.resource import Finding, Resource
+from pilotpy.schema.problem import Problems
+from pilotpy.schema.validation.authorization_policy import authorization_policy
+from pilotpy.schema.validation.destination_rule import destination_rule
+from pilotpy.schema.validation.envoy_filter import envoy_filter
+from pilotpy.schema.validation.extensions import traffic_extension, wasm_plugin
+from pilotpy.schema.validation.gateway import gateway
+from pilotpy.schema.validation.metadata import metadata
+from pilotpy.schema.validation.peer_authentication import peer_authentication
+from pilotpy.schema.validation.proxy_config import proxy_config
+from pilotpy.schema.validation.request_authentication import request_authentication
+from pilotpy.schema.validation.service_entry import service_entry
+from pilotpy.schema.validation.sidecar import sidecar
+from pilotpy.schema.validation.telemetry import telemetry
+from pilotpy.schema.validation.virtual_service import virtual_service
+from pilotpy.schema.validation.workload import workload_entry, workload_group
+
+_CHECKS: Final[dict[str, Callable[[Resource[Any]], Problems]]] = {
+    "AuthorizationPolicy": authorization_policy,
+    "DestinationRule": destination_rule,
+    "EnvoyFilter": envoy_filter,
+    "Gateway": gateway,
+    "PeerAuthentication": peer_authentication,
+    "ProxyConfig": proxy_config,
+    "RequestAuthentication": request_authentication,
+    "ServiceEntry": service_entry,
+    "Sidecar": sidecar,
+    "Telemetry": telemetry,
+    "TrafficExtension": traffic_extension,
+    "VirtualService": virtual_service,
+    "WasmPlugin": wasm_plugin,
+    "WorkloadEntry": workload_entry,
+    "WorkloadGroup": workload_group,
+}
+
+
+def validate(resource: Resource[Any]) -> list[Finding]:
+    """What is wrong with a resource that has the right form. Kinds of Kubernetes' own are taken as they are."""
+    check = _CHECKS.get(resource.ref.kind)
+    if check is None:
+        return []
+    found = [*metadata(resource), *check(resource)]
+    return [problem.finding(resource.ref) for problem in found]

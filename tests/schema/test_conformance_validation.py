@@ -1,0 +1,50 @@
+"""Resources that Istio accepts, warns about or refuses, held against its own table of cases."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from pilotpy.model.resource import Severity
+from pilotpy.schema.decode import decode_object
+from pilotpy.schema.documents import documents
+from pilotpy.schema.validation import validate
+
+CASES = Path(__file__).parents[2] / ".." / "shared" / "conformance" / "validation"
+
+DIFFERENT: dict[str, str] = {}
+
+
+def cases(file):
+    path = CASES / f"{file}.json"
+    found = json.loads(path.read_text())["cases"] if path.exists() else []
+    return [pytest.param(case, id=case["name"]) for case in found] or [
+        pytest.param(None, marks=pytest.mark.skip(reason=f"{file}.json is not here"))
+    ]
+
+
+def text_of(case):
+    text = case["input"]
+    for name, large in case.get("placeholders", {}).items():
+        content = large["repeat"] * large["count"]
+        text = text.replace(name, base64.b64encode(content.encode()).decode() if large.get("base64") else content)
+    return text
+
+
+@pytest.mark.parametrize("case", [*cases("crd_samples"), *cases("direct"), *cases("derived")])
+def test_a_resource(case):
+    if reason := DIFFERENT.get(case["name"]) or case.get("unreliable"):
+        pytest.skip(reason)
+    found = documents(text_of(case), "case.yaml")
+    findings = list(found.findings)
+    for document in found.objects:
+        resource, said = decode_object(document.raw)
+        findings += said
+        if resource is not None:
+            findings += validate(resource)
+    said = [(finding.severity.value, finding.field, finding.message) for finding in findings]
+    expected = case["expect"]
+    assert any(finding.severity is Severity.ERROR for finding in findings) is not expected["valid"], said
+    if expected["valid"] and expected.get("warning") is not None:
+        assert any(finding.severity is not Severity.ERROR for finding in findings) is expected["warning"], said
