@@ -1,0 +1,44 @@
+"""Steady requests from inside a pod, as a program: ``load.py URL SECONDS``. Prints who answered how often, as JSON.
+
+Half of the lines keep their connection, half make a new one for each request.
+"""
+
+import collections
+import http.client
+import json
+import sys
+import threading
+import time
+import urllib.parse
+
+url, seconds = urllib.parse.urlsplit(sys.argv[1]), float(sys.argv[2])
+counts = collections.Counter()
+failures = []
+until = time.monotonic() + seconds
+
+
+def line(keep):
+    connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=15)
+    while time.monotonic() < until:
+        begun = time.monotonic()
+        try:
+            connection.request("GET", url.path or "/", headers={} if keep else {"connection": "close"})
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status == 200:
+                counts[json.loads(body)["version"]] += 1
+            else:
+                failures.append(f"{answer.status} {body[:200].decode()} at {begun - until + seconds:.2f}")
+        except (OSError, http.client.HTTPException) as failed:
+            failures.append(f"{failed!r} at {begun - until + seconds:.2f}")
+            connection.close()
+        time.sleep(0.005)
+    connection.close()
+
+
+lines = [threading.Thread(target=line, args=(number % 2 == 0,)) for number in range(6)]
+for each in lines:
+    each.start()
+for each in lines:
+    each.join()
+json.dump({"counts": counts, "failures": failures}, sys.stdout)
