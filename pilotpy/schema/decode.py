@@ -111,11 +111,11 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
     """The same once more, with everything that is wrong; the resource too, if that is only unknown fields."""
     ref = _best_ref(schema.kind, raw, namespace if schema.namespaced else "")
     try:
-        copy = without_nulls(raw)
-        found = list(_all_problems(schema, copy))
+        found = list(_all_problems(schema, raw))
         findings = [problem.finding(ref) for problem in found]
         if any(problem.severity is Severity.ERROR for problem in found):
             return Decoded(None, findings)
+        copy = without_nulls(raw)
         for problem in found:
             remove(copy, problem.field)
         metadata = msgspec.convert(copy["metadata"], _Metadata)

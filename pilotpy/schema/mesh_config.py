@@ -66,11 +66,11 @@ def _read(text: bytes | str, file: str, expected: type[T]) -> tuple[T | None, li
     if not found.objects:
         return expected(), []
     written, lines = found.objects[0]
-    raw = without_nulls(written)
-    wrong = list(problems(raw, expected, ""))
+    wrong = list(problems(written, expected, ""))
     findings = [problem.finding(None, file, lines.line(problem.field)) for problem in wrong]
     if any(problem.severity is Severity.ERROR for problem in wrong):
         return None, findings
+    raw = without_nulls(written)
     for problem in wrong:
         remove(raw, problem.field)
     return msgspec.convert(raw, expected, dec_hook=custom), findings

@@ -63,10 +63,10 @@ def _struct(value: Any, shape: inspect.StructType, path: str) -> Problems:
         return
     known = {field.encode_name: field for field in shape.fields}
     for name, one in value.items():
-        field = known.get(name)
-        if field is not None:
-            if one is not None:
-                yield from _problems(one, field.type, below(path, name))
+        if one is None:  # null stands for absent
+            continue
+        if (field := known.get(name)) is not None:
+            yield from _problems(one, field.type, below(path, name))
         elif shape.cls.__struct_config__.forbid_unknown_fields:
             near = get_close_matches(_camel(str(name)), known, n=1)
             hint = f"Did you mean {near[0]}?" if near else ""

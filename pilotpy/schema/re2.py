@@ -9,231 +9,29 @@ from __future__ import annotations
 
 import re
 
+RE2 = "write it in the syntax of RE2, github.com/google/re2/wiki/Syntax"  # a hint for authors
+
 _MOST_REPETITIONS = 1000
 _DEEPEST = 1000
-_CLASSES = frozenset(
-    [
-        "alnum",
-        "alpha",
-        "ascii",
-        "blank",
-        "cntrl",
-        "digit",
-        "graph",
-        "lower",
-        "print",
-        "punct",
-        "space",
-        "upper",
-        "word",
-        "xdigit",
-    ]
-)
-_CATEGORIES = frozenset(
-    [
-        "C",
-        "Cc",
-        "Cf",
-        "Co",
-        "Cs",
-        "L",
-        "Ll",
-        "Lm",
-        "Lo",
-        "Lt",
-        "Lu",
-        "M",
-        "Mc",
-        "Me",
-        "Mn",
-        "N",
-        "Nd",
-        "Nl",
-        "No",
-        "P",
-        "Pc",
-        "Pd",
-        "Pe",
-        "Pf",
-        "Pi",
-        "Po",
-        "Ps",
-        "S",
-        "Sc",
-        "Sk",
-        "Sm",
-        "So",
-        "Z",
-        "Zl",
-        "Zp",
-        "Zs",
-        "Any",
-    ]
-)
-_SCRIPTS = frozenset(
-    [
-        "Adlam",
-        "Ahom",
-        "Anatolian_Hieroglyphs",
-        "Arabic",
-        "Armenian",
-        "Avestan",
-        "Balinese",
-        "Bamum",
-        "Bassa_Vah",
-        "Batak",
-        "Bengali",
-        "Bhaiksuki",
-        "Bopomofo",
-        "Brahmi",
-        "Braille",
-        "Buginese",
-        "Buhid",
-        "Canadian_Aboriginal",
-        "Carian",
-        "Caucasian_Albanian",
-        "Chakma",
-        "Cham",
-        "Cherokee",
-        "Chorasmian",
-        "Common",
-        "Coptic",
-        "Cuneiform",
-        "Cypriot",
-        "Cypro_Minoan",
-        "Cyrillic",
-        "Deseret",
-        "Devanagari",
-        "Dives_Akuru",
-        "Dogra",
-        "Duployan",
-        "Egyptian_Hieroglyphs",
-        "Elbasan",
-        "Elymaic",
-        "Ethiopic",
-        "Georgian",
-        "Glagolitic",
-        "Gothic",
-        "Grantha",
-        "Greek",
-        "Gujarati",
-        "Gunjala_Gondi",
-        "Gurmukhi",
-        "Han",
-        "Hangul",
-        "Hanifi_Rohingya",
-        "Hanunoo",
-        "Hatran",
-        "Hebrew",
-        "Hiragana",
-        "Imperial_Aramaic",
-        "Inherited",
-        "Inscriptional_Pahlavi",
-        "Inscriptional_Parthian",
-        "Javanese",
-        "Kaithi",
-        "Kannada",
-        "Katakana",
-        "Kayah_Li",
-        "Kharoshthi",
-        "Khitan_Small_Script",
-        "Khmer",
-        "Khojki",
-        "Khudawadi",
-        "Lao",
-        "Latin",
-        "Lepcha",
-        "Limbu",
-        "Linear_A",
-        "Linear_B",
-        "Lisu",
-        "Lycian",
-        "Lydian",
-        "Mahajani",
-        "Makasar",
-        "Malayalam",
-        "Mandaic",
-        "Manichaean",
-        "Marchen",
-        "Masaram_Gondi",
-        "Medefaidrin",
-        "Meetei_Mayek",
-        "Mende_Kikakui",
-        "Meroitic_Cursive",
-        "Meroitic_Hieroglyphs",
-        "Miao",
-        "Modi",
-        "Mongolian",
-        "Mro",
-        "Multani",
-        "Myanmar",
-        "Nabataean",
-        "Nandinagari",
-        "New_Tai_Lue",
-        "Newa",
-        "Nko",
-        "Nushu",
-        "Nyiakeng_Puachue_Hmong",
-        "Ogham",
-        "Ol_Chiki",
-        "Old_Hungarian",
-        "Old_Italic",
-        "Old_North_Arabian",
-        "Old_Permic",
-        "Old_Persian",
-        "Old_Sogdian",
-        "Old_South_Arabian",
-        "Old_Turkic",
-        "Old_Uyghur",
-        "Oriya",
-        "Osage",
-        "Osmanya",
-        "Pahawh_Hmong",
-        "Palmyrene",
-        "Pau_Cin_Hau",
-        "Phags_Pa",
-        "Phoenician",
-        "Psalter_Pahlavi",
-        "Rejang",
-        "Runic",
-        "Samaritan",
-        "Saurashtra",
-        "Sharada",
-        "Shavian",
-        "Siddham",
-        "SignWriting",
-        "Sinhala",
-        "Sogdian",
-        "Sora_Sompeng",
-        "Soyombo",
-        "Sundanese",
-        "Syloti_Nagri",
-        "Syriac",
-        "Tagalog",
-        "Tagbanwa",
-        "Tai_Le",
-        "Tai_Tham",
-        "Tai_Viet",
-        "Takri",
-        "Tamil",
-        "Tangsa",
-        "Tangut",
-        "Telugu",
-        "Thaana",
-        "Thai",
-        "Tibetan",
-        "Tifinagh",
-        "Tirhuta",
-        "Toto",
-        "Ugaritic",
-        "Vai",
-        "Vithkuqi",
-        "Wancho",
-        "Warang_Citi",
-        "Yezidi",
-        "Yi",
-        "Zanabazar_Square",
-    ]
+_CLASSES = re.compile("\\^?(alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit)")
+_CATEGORIES = re.compile("Any|C[cfos]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?")
+_SCRIPTS = re.compile(
+    """Adlam|Ahom|Anatolian_Hieroglyphs|Arabic|Armenian|Avestan|Balinese|Bamum|Bassa_Vah|Batak|Bengali|Bhaiksuki
+    |Bopomofo|Brahmi|Braille|Buginese|Buhid|Canadian_Aboriginal|Carian|Caucasian_Albanian|Chakma|Cham|Cherokee
+    |Chorasmian|Common|Coptic|Cuneiform|Cypriot|Cypro_Minoan|Cyrillic|Deseret|Devanagari|Dives_Akuru|Dogra|Duployan
+    |Egyptian_Hieroglyphs|Elbasan|Elymaic|Ethiopic|Georgian|Glagolitic|Gothic|Grantha|Greek|Gujarati|Gunjala_Gondi
+    |Gurmukhi|Han|Hangul|Hanifi_Rohingya|Hanunoo|Hatran|Hebrew|Hiragana|Imperial_Aramaic|Inherited
+    |Inscriptional_Pahlavi|Inscriptional_Parthian|Javanese|Kaithi|Kannada|Katakana|Kayah_Li|Kharoshthi
+    |Khitan_Small_Script|Khmer|Khojki|Khudawadi|Lao|Latin|Lepcha|Limbu|Linear_A|Linear_B|Lisu|Lycian|Lydian|Mahajani
+    |Makasar|Malayalam|Mandaic|Manichaean|Marchen|Masaram_Gondi|Medefaidrin|Meetei_Mayek|Mende_Kikakui
+    |Meroitic_Cursive|Meroitic_Hieroglyphs|Miao|Modi|Mongolian|Mro|Multani|Myanmar|Nabataean|Nandinagari|New_Tai_Lue
+    |Newa|Nko|Nushu|Nyiakeng_Puachue_Hmong|Ogham|Ol_Chiki|Old_Hungarian|Old_Italic|Old_North_Arabian|Old_Permic
+    |Old_Persian|Old_Sogdian|Old_South_Arabian|Old_Turkic|Old_Uyghur|Oriya|Osage|Osmanya|Pahawh_Hmong|Palmyrene
+    |Pau_Cin_Hau|Phags_Pa|Phoenician|Psalter_Pahlavi|Rejang|Runic|Samaritan|Saurashtra|Sharada|Shavian|Siddham
+    |SignWriting|Sinhala|Sogdian|Sora_Sompeng|Soyombo|Sundanese|Syloti_Nagri|Syriac|Tagalog|Tagbanwa|Tai_Le|Tai_Tham
+    |Tai_Viet|Takri|Tamil|Tangsa|Tangut|Telugu|Thaana|Thai|Tibetan|Tifinagh|Tirhuta|Toto|Ugaritic|Vai|Vithkuqi|Wancho
+    |Warang_Citi|Yezidi|Yi|Zanabazar_Square""",
+    re.VERBOSE,
 )
 
 _REPEAT = re.compile(r"\{(\d+)(,(\d*))?\}")
@@ -367,7 +165,7 @@ class _Reader:
     def _character(self) -> None:
         if match := _UNICODE.match(self.text, self.at):
             name = match[1] or match[2]
-            if name not in _CATEGORIES and name not in _SCRIPTS:
+            if not _CATEGORIES.fullmatch(name) and not _SCRIPTS.fullmatch(name):
                 raise _Refused("invalid character class range: " + match[0])
         elif not (match := _ESCAPE.match(self.text, self.at)):
             raise _Refused("invalid escape sequence: " + self.text[self.at : self.at + 2])
@@ -382,7 +180,7 @@ class _Reader:
             if self.at >= len(self.text):
                 raise _Refused("missing ]: " + self.text[start:])
             if self.text.startswith("[:", self.at) and (end := self.text.find(":]", self.at + 2)) > 0:
-                if self.text[self.at + 2 : end].removeprefix("^") not in _CLASSES:
+                if not _CLASSES.fullmatch(self.text, self.at + 2, end):
                     raise _Refused("invalid character class range: " + self.text[self.at : end + 2])
                 self.at = end + 2
                 continue

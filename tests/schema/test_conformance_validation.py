@@ -13,7 +13,23 @@ from pilotpy.schema.validation import validate
 
 CASES = Path(__file__).parents[2] / ".." / "shared" / "conformance" / "validation"
 
-DIFFERENT: dict[str, str] = {}
+DIFFERENT = {
+    "peerauth-invalid.yaml#3:empty-port-level": "an empty mapping says what a missing one says",
+    "wasm-invalid.yaml#5:invalid-imagePullSecret": "an empty text says what a missing one says",
+    "TestValidateK8sGateway/happy k8s gateway-api server with no attached routes": "only for objects made by istiod",
+    "TestValidateEnvoyFilter/invalid patch value": "values of patches are held against Envoy's types where they apply",
+    "TestValidateEnvoyFilter/deprecated config": "likewise",
+    **dict.fromkeys(
+        (
+            "TestValidateHTTPRoute/match with nil element",
+            "TestValidateHTTPRoute/valid mirror percentage",
+            "TestValidateHTTPRoute/mirrors valid mirror percentage",
+            "TestValidateDelegateHTTPRoute/match with nil element",
+        ),
+        "an API server refuses null in a list",
+    ),
+}
+"""Cases that are judged otherwise here, and why."""
 
 
 def cases(file):

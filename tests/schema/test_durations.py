@@ -16,7 +16,7 @@ READ = [
     ("a sign", "-1m", timedelta(minutes=-1)),
     ("zero needs no unit", "0", timedelta(0)),
     ("no digits before the point", ".5s", timedelta(milliseconds=500)),
-    ("below a microsecond, the nearest", "1ns", timedelta(0)),
+    ("nanoseconds that make whole microseconds", "2000ns", timedelta(microseconds=2)),
 ]
 
 
@@ -26,8 +26,8 @@ def test_a_duration(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "s", "5 s", "1d", "1.s.", "--1s", "1e3s", "s5", "٥s", "9" * 70 + "s", "3000000h"]
+    "text", ["", "5", "s", "5 s", "1d", "1.s.", "--1s", "1e3s", "s5", "٥s", "9" * 70 + "s", "3000000h", "1ns"]
 )
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ValueError, match=r"duration|longer"):
+    with pytest.raises(ValueError, match=r"duration|longer|finer"):
         duration(text)

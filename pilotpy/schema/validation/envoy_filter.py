@@ -18,6 +18,26 @@ from pilotpy.schema.validation.selectors import selector
 _CONNECTION_MANAGERS: Final = frozenset(
     {"envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"}
 )
+_RENAMED: Final = {
+    "envoy.buffer": "envoy.filters.http.buffer",
+    "envoy.client_ssl_auth": "envoy.filters.network.client_ssl_auth",
+    "envoy.cors": "envoy.filters.http.cors",
+    "envoy.csrf": "envoy.filters.http.csrf",
+    "envoy.ext_authz": "envoy.filters.http.ext_authz",
+    "envoy.fault": "envoy.filters.http.fault",
+    "envoy.grpc_http1_bridge": "envoy.filters.http.grpc_http1_bridge",
+    "envoy.grpc_json_transcoder": "envoy.filters.http.grpc_json_transcoder",
+    "envoy.grpc_web": "envoy.filters.http.grpc_web",
+    "envoy.health_check": "envoy.filters.http.health_check",
+    "envoy.http_connection_manager": "envoy.filters.network.http_connection_manager",
+    "envoy.lua": "envoy.filters.http.lua",
+    "envoy.mongo_proxy": "envoy.filters.network.mongo_proxy",
+    "envoy.rate_limit": "envoy.filters.http.ratelimit",
+    "envoy.ratelimit": "envoy.filters.network.ratelimit",
+    "envoy.redis_proxy": "envoy.filters.network.redis_proxy",
+    "envoy.router": "envoy.filters.http.router",
+    "envoy.tcp_proxy": "envoy.filters.network.tcp_proxy",
+}
 _MATCHED_BY: Final = {
     **dict.fromkeys(("LISTENER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER"), "listener"),
     **dict.fromkeys(("ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE"), "routeConfiguration"),
@@ -75,6 +95,9 @@ def _match(match: EnvoyConfigObjectMatch, apply_to: str, at: str) -> Problems:
 def _filter(match: FilterMatch, apply_to: str, at: str) -> Problems:
     if apply_to in {"LISTENER", "FILTER_CHAIN"}:
         yield warning(at, f"A match by filter has no effect on {apply_to}")
+    for field, name in (("name", match.name), ("subFilter.name", match.sub_filter.name if match.sub_filter else "")):
+        if name in _RENAMED:
+            yield warning(f"{at}.{field}", f"{name!r} is an old name of a filter", f"Use {_RENAMED[name]}")
     if not match.name:
         yield Problem(f"{at}.name", "The filter's name is missing")
     elif match.sub_filter:

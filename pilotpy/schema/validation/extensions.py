@@ -19,6 +19,7 @@ from pilotpy.schema.validation import names
 from pilotpy.schema.validation.selectors import attachment
 
 _SCHEMES: Final = frozenset({"", "file", "http", "https", "oci"})
+_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_LUA = 65536
 
@@ -71,9 +72,10 @@ def _url(url: str, at: str) -> Problems:
     try:
         scheme = urlsplit(url).scheme if "://" in url else ""
     except ValueError:
+        scheme = None
+    if scheme is None or _BAD_ESCAPE.search(url):
         yield Problem(at, f"{url!r} is not a URL")
-        return
-    if scheme not in _SCHEMES:
+    elif scheme not in _SCHEMES:
         yield Problem(at, f"{scheme!r} is none of file, http, https and oci")
 
 
