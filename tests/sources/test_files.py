@@ -81,6 +81,20 @@ def test_a_document_that_breaks_loses_none_of_the_others_of_its_file(reader):
     assert reader.findings == [("a.yaml", 5, "IST0106")]
 
 
+def test_what_admission_refuses_breaks_too(reader):
+    def split(weight):
+        return (
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\n"
+            f"spec:\n  hosts: [a]\n  http:\n  - route:\n    - destination: {{host: a}}\n      weight: {weight}\n"
+        )
+
+    ref = Ref("VirtualService", "default", "v")
+    reader.write(a=split(50))
+    reader.write(a=split(-50))
+    assert reader.objects[ref].spec.http[0].route[0].weight == 50
+    assert reader.findings == [("a.yaml", 9, "IST0106")]
+
+
 def test_while_a_document_cannot_even_be_read_none_is_believed_to_be_gone(reader):
     reader.write(a=service("a") + service("b") + service("c"))
     reader.write(a="---\na: [\n" + service("b", 81))
