@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
@@ -19,7 +20,15 @@ def main() -> None:
     order = msgspec.json.decode(sys.argv[1], type=Order)
     with (Path(order.place) / "control-plane.log").open("a") as log:
         log_to(log, as_json=False)
+        _warn_of_pods()
         asyncio.run(_run(order))
+
+
+def _warn_of_pods() -> None:
+    """Have what goes wrong with pods on the terminal as well."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    logging.getLogger("pilotpy.lab").addHandler(handler)
 
 
 async def _run(order: Order) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -26,7 +27,8 @@ from pilotpy.sources.rollout import PodState
 
 _log = logging.getLogger(__name__)
 _LOOK_AGAIN = 0.02  # seconds between two looks at something that nobody announces
-_RESTART = timedelta(seconds=1)
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that ended is started again
+_WELL = 30.0  # seconds after which a program is taken to have run well
 _INSIST = timedelta(seconds=2)
 _SETTLED = timedelta(seconds=1)
 
@@ -92,28 +94,35 @@ class RunningPod:
                 capture.apply(self.plan.capture)
 
     async def _run_app(self, tasks: asyncio.TaskGroup) -> None:
+        pause = _Pause()
         while await self._ended("app", self._app()) or self.plan.restarts:
-            await self._start_again(tasks)
+            await self._start_again(tasks, pause)
         self.finished.set()
 
     async def _run_envoy(self, tasks: asyncio.TaskGroup) -> None:
+        pause = _Pause()
         while True:
             await self._ended("envoy", self._envoy())
-            await self._start_again(tasks)
+            await self._start_again(tasks, pause)
 
     async def _ended(self, what: str, program: Program) -> int:
-        process = start(program, self.network)
+        """Run a program to its end. Returns its exit status; -1 where it cannot be started."""
+        try:
+            process = start(program, self.network)
+        except OSError as failed:
+            _log.error("%s: cannot start %s: %s", self.plan.name, what, failed)
+            return -1
         self._processes.add(process)
         status = await process.ended()
         self._processes.discard(process)
         _log.warning("%s: %s ended with status %d, see %s", self.plan.name, what, status, program.log)
         return status
 
-    async def _start_again(self, tasks: asyncio.TaskGroup) -> None:
+    async def _start_again(self, tasks: asyncio.TaskGroup, pause: _Pause) -> None:
         if self.state is PodState.READY:
             self._reach(PodState.STARTING)
             tasks.create_task(self._become_ready())
-        await asyncio.sleep(_RESTART.total_seconds())
+        await asyncio.sleep(pause.next(asyncio.get_running_loop().time()))
 
     def _app(self) -> Program:
         own = (
@@ -189,6 +198,20 @@ class RunningPod:
     def _reach(self, state: PodState) -> None:
         self.state = state
         self._report(self.plan.ref, state)
+
+
+class _Pause:
+    """How long to wait before a program is started again: ever longer while it keeps ending soon."""
+
+    def __init__(self) -> None:
+        self._seconds = _SHORTEST_PAUSE
+        self._last = -math.inf
+
+    def next(self, now: float) -> float:
+        """Seconds to wait at a time on the loop's clock."""
+        self._seconds = min(2 * self._seconds, _LONGEST_PAUSE) if now - self._last < _WELL else _SHORTEST_PAUSE
+        self._last = now
+        return self._seconds
 
 
 def envoy_program() -> int:

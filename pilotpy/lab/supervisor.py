@@ -112,16 +112,18 @@ class Lab:
             await forward.start()
         following = asyncio.create_task(self._follow())
         stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
-        for forward in self._forwards:
-            forward.stop()
-        for task in (following, stopping):
-            task.cancel()
+        try:
+            await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for forward in self._forwards:
+                forward.stop()
+            for task in (following, stopping):
+                task.cancel()
+            await self.kubelet.stop()
+            await self.plane.stop()
+            files.clean(self._place)
         with suppress(asyncio.CancelledError):
             await following
-        await self.kubelet.stop()
-        await self.plane.stop()
-        files.clean(self._place)
 
     def stop(self) -> None:
         """Have ``run`` return soon."""
