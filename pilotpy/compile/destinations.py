@@ -25,6 +25,7 @@ class Target(NamedTuple):
     consistent_hash: ConsistentHashLB | None = None
     flaw: str = ""  # what is wrong with it, for its author
     field: str = "host"  # where that is written
+    hint: str = "name the host of a Service or ServiceEntry that this namespace sees"
     code: str = "IST0101"  # of the finding
 
 
@@ -47,10 +48,11 @@ def target(q: Asking, to: Destination, listener_port: int, chosen: Selected | No
     reached = Target(cluster, balancing.consistent_hash if balancing else None)
     if to.subset and rule.subset(to.subset) is None:
         flaw = f"No DestinationRule in force for {to.host} has the subset {to.subset!r}"
-        return reached._replace(flaw=flaw, field="subset")
+        return reached._replace(flaw=flaw, field="subset", hint="add it to a DestinationRule for that host")
     if port not in numbers and not is_alias:
         code = "IST0101" if to.port else "IST0112"
-        return reached._replace(flaw=f"{to.host} has no port {port}, only {_listed(numbers)}", field="port", code=code)
+        flaw = f"{to.host} has no port {port}, only {_listed(numbers)}"
+        return reached._replace(flaw=flaw, field="port", hint="name the port of the destination", code=code)
     return reached
 
 

@@ -21,6 +21,7 @@ from pilotpy.mesh.view import Part, Scope, Selected
 from pilotpy.mesh.virtual_services import hosts
 from pilotpy.model.resource import Finding, Ref, Severity
 
+_HINT = "give every host and every address to one service or VirtualService only"
 _EVERYTHING = "*"  # the domain of the virtual host for unknown destinations
 
 
@@ -168,4 +169,4 @@ def _lost(claim: Claim, winner: Claim | None) -> Finding:
         other = winner.owner
         why = f"belongs to {other if isinstance(other, Ref) else other.host} already"
     message = f"The domain {claim.domain} of {whose} {why}; its requests are routed there"
-    return Finding(code="PP0427", severity=Severity.WARNING, message=message, ref=ref)
+    return Finding(code="PP0427", severity=Severity.WARNING, message=message, ref=ref, hint=_HINT)

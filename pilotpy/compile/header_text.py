@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+PRINTABLE: Final = "take line breaks and zero bytes out"  # a hint for authors
+
 _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
 _COMMAND: Final = re.compile(r"%(?:%|([A-Z0-9_]+)(\([^)]*\))?(:[0-9]+)?%)")
 

@@ -36,6 +36,7 @@ from pilotpy.mesh.traffic_policy import traffic_rule
 from pilotpy.mesh.virtual_services import Rule, holds, rules
 from pilotpy.model.resource import Ref
 from pilotpy.model.virtual_service import Destination, HTTPMatchRequest, HTTPRetry
+from pilotpy.schema.re2 import RE2
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
 
 # What a rule asks for, in the order in which it is written into a route. An action (redirect, response, forwarding) is
@@ -118,7 +119,7 @@ def _routes(rule: Rule, site: Site, held: set[int]) -> Iterator[Route]:
             continue
         flaws = list(match_flaws(match))
         for field, why in flaws:
-            site.report(f"match[{number}].{field}", f"The match is left out: {why}", code="PP0425")
+            site.report(f"match[{number}].{field}", f"The match is left out: {why}", RE2, code="PP0425")
         if flaws:
             continue
         route = _route(rule, match, site)

@@ -22,12 +22,12 @@ class Site(NamedTuple):
     target: Callable[[Destination], Target]
     note: Callable[[Finding], None]
 
-    def report(self, field: str, message: str, *, code: str, severity: Severity = Severity.ERROR) -> None:
-        """Note what is wrong with a field of the rule ("retries.attempts"; "" for the rule as a whole)."""
+    def report(self, field: str, message: str, hint: str, *, code: str, severity: Severity = Severity.ERROR) -> None:
+        """Note what is wrong with a field of the rule ("retries.attempts"; "" for all of it), and what mends it."""
         path = ".".join(filter(None, (self.rule.field, field)))
-        self.note(Finding(code=code, severity=severity, message=message, ref=self.rule.ref, field=path))
+        self.note(Finding(code=code, severity=severity, message=message, ref=self.rule.ref, field=path, hint=hint))
 
-    def refuse(self, route: Route, field: str, message: str, *, code: str = "PP0422") -> None:
+    def refuse(self, route: Route, field: str, message: str, hint: str, *, code: str = "PP0422") -> None:
         """Note what cannot be done and let the route answer 500: sending requests on as they are might do harm."""
-        self.report(field, f"{message}; these requests are answered with 500", code=code)
+        self.report(field, f"{message}; these requests are answered with 500", hint, code=code)
         route.direct_response.status = 500

@@ -34,6 +34,7 @@ def unreachable(rules: Sequence[tuple[HTTPRoute, Ref, str]]) -> Iterator[Finding
                     message=f"Match is never used: it repeats one of {first}",
                     ref=ref,
                     field=f"{field}.match[{number}]",
+                    hint="remove it, or make it differ",
                 )
         for key in keys:
             seen.setdefault(key, field)
@@ -43,7 +44,12 @@ def unreachable(rules: Sequence[tuple[HTTPRoute, Ref, str]]) -> Iterator[Finding
 
 def _unused(ref: Ref, field: str, why: str) -> Finding:
     return Finding(
-        code="IST0130", severity=Severity.WARNING, message=f"Rule is never used: {why}", ref=ref, field=field
+        code="IST0130",
+        severity=Severity.WARNING,
+        message=f"Rule is never used: {why}",
+        ref=ref,
+        field=field,
+        hint="remove it, or move it before those",
     )
 
 

@@ -98,18 +98,28 @@ def _delegated(q: Asking, root: Rule) -> list[Rule]:
     ref = Ref("VirtualService", delegate.namespace or root.ref.namespace, delegate.name)
     found = q.get(VIRTUAL_SERVICES, ref.namespace, ref.name)
     if found is None or not _visible(q, found, root.ref.namespace):
-        q.note(_unusable(root, f"delegates to {ref}, which does not exist or is not exported to this namespace"))
+        q.note(
+            _unusable(
+                root,
+                f"delegates to {ref}, which does not exist or is not exported to this namespace",
+                "create it or export it",
+            )
+        )
         return []
     if found.spec.hosts:
-        q.note(_unusable(root, f"delegates to {ref}, which has hosts of its own and so is no delegate"))
+        q.note(
+            _unusable(root, f"delegates to {ref}, which has hosts of its own and so is no delegate", "remove its hosts")
+        )
         return []
     out: list[Rule] = []
     for index, route in enumerate(found.spec.http):
         rule = Rule(_with_whole_hosts(route, ref.namespace), ref, f"spec.http[{index}]")
         if route.delegate is not None:
-            q.note(_unusable(rule, "delegates once more, which a delegate may not"))
+            q.note(_unusable(rule, "delegates once more, which a delegate may not", "write the rules here"))
         elif (one := merged(root.route, rule.route)) is None:
-            q.note(_unusable(rule, f"can never match where {root.ref} {root.field} delegates to it"))
+            q.note(
+                _unusable(rule, f"can never match where {root.ref} {root.field} delegates to it", "narrow its matches")
+            )
         else:
             out.append(rule._replace(route=one))
     return out
@@ -125,8 +135,10 @@ def _default_export_to(q: Asking) -> tuple[str, ...]:
     return q(mesh_config).default_virtual_service_export_to
 
 
-def _unusable(rule: Rule, message: str) -> Finding:
-    return Finding(code="PP0421", severity=Severity.WARNING, message=f"Rule {message}", ref=rule.ref, field=rule.field)
+def _unusable(rule: Rule, message: str, hint: str) -> Finding:
+    return Finding(
+        code="PP0421", severity=Severity.WARNING, message=f"Rule {message}", ref=rule.ref, field=rule.field, hint=hint
+    )
 
 
 def _destinations(route: HTTPRoute) -> list[Destination]:

@@ -15,6 +15,7 @@ from pilotpy.compile.route_site import Site
 from pilotpy.compile.string_match import flaw, is_presence, matcher
 from pilotpy.compile.wire import packed
 from pilotpy.model.virtual_service import CorsPolicy, HTTPRoute, StringMatch
+from pilotpy.schema.re2 import RE2
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
 from pilotpy_protos.envoy.extensions.filters.http.cors.v3 import cors_pb2
 
@@ -37,7 +38,7 @@ def _policy(wanted: CorsPolicy, site: Site) -> cors_pb2.CorsPolicy:
     policy.forward_not_matching_preflights.value = wanted.unmatched_preflights != "IGNORE"
     for index, origin in enumerate(wanted.allow_origins or _exactly(wanted.allow_origin)):
         if why := "it names none" if is_presence(origin) else flaw(origin):
-            site.report(f"corsPolicy.allowOrigins[{index}]", f"The origin is left out: {why}", code="PP0425")
+            site.report(f"corsPolicy.allowOrigins[{index}]", f"The origin is left out: {why}", RE2, code="PP0425")
         else:
             policy.allow_origin_string_match.append(matcher(origin))
     if wanted.max_age is not None:

@@ -20,12 +20,19 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
     if wanted is None or route.WhichOneof("action"):
         return
     if not 200 <= wanted.status < 600:
-        site.refuse(route, "directResponse.status", f"{wanted.status} is no status of an HTTP response")
+        site.refuse(
+            route, "directResponse.status", f"{wanted.status} is no status of an HTTP response", "use 200 to 599"
+        )
         return
     body = wanted.body
     said = (body.bytes_ if body.bytes_ is not None else (body.string or "").encode()) if body else b""
     if len(said) > MOST_BYTES:
-        site.refuse(route, "directResponse.body", f"A body of {len(said)} bytes is over the limit of {MOST_BYTES}")
+        site.refuse(
+            route,
+            "directResponse.body",
+            f"A body of {len(said)} bytes is over the limit of {MOST_BYTES}",
+            "let a service answer",
+        )
         return
     route.direct_response.status = wanted.status
     if body is not None and body.bytes_ is not None:

@@ -59,10 +59,10 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
 
 def _delay(wanted: Delay, site: Site) -> FaultDelay | None:
     if wanted.fixed_delay is None or wanted.fixed_delay <= timedelta():
-        site.report("fault.delay.fixedDelay", "A delay needs a fixed time above 0; left out", code="PP0426")
+        site.report("fault.delay.fixedDelay", "A delay needs a fixed time above 0; left out", "set it", code="PP0426")
         return None
     if wanted.percentage is None and not wanted.percent:
-        site.report("fault.delay", _NO_SHARE, code="PP0426", severity=Severity.WARNING)
+        site.report("fault.delay", _NO_SHARE, _SHARE, code="PP0426", severity=Severity.WARNING)
     delay = FaultDelay(
         percentage=per_hundred(wanted.percent) if wanted.percentage is None else per_million(wanted.percentage.value)
     )
@@ -72,21 +72,22 @@ def _delay(wanted: Delay, site: Site) -> FaultDelay | None:
 
 def _abort(wanted: Abort, site: Site) -> FaultAbort | None:
     if wanted.percentage is None:
-        site.report("fault.abort", _NO_SHARE, code="PP0426", severity=Severity.WARNING)
+        site.report("fault.abort", _NO_SHARE, _SHARE, code="PP0426", severity=Severity.WARNING)
     abort = FaultAbort(percentage=per_million(wanted.percentage.value) if wanted.percentage else None)
     if wanted.http_status is not None:
         if not 200 <= wanted.http_status < 600:
             message = f"{wanted.http_status} is no status of an HTTP response; left out"
-            site.report("fault.abort.httpStatus", message, code="PP0426")
+            site.report("fault.abort.httpStatus", message, "use 200 to 599", code="PP0426")
             return None
         abort.http_status = wanted.http_status
     elif wanted.grpc_status is not None and wanted.grpc_status in _GRPC_STATUS:
         abort.grpc_status = _GRPC_STATUS[wanted.grpc_status]
     else:
         message = "An abort needs an HTTP status or a gRPC status by name; left out"
-        site.report("fault.abort.grpcStatus", message, code="PP0426")
+        site.report("fault.abort.grpcStatus", message, "set httpStatus or grpcStatus (UNAVAILABLE)", code="PP0426")
         return None
     return abort
 
 
+_SHARE: Final = "set percentage.value"
 _NO_SHARE: Final = "A fault without a percentage happens to no request"

@@ -29,7 +29,7 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
 
 def _to_one(route: Route, only: HTTPRouteDestination, site: Site) -> None:
     if only.destination is None:
-        site.refuse(route, "route[0].destination", "A route needs a destination")
+        site.refuse(route, "route[0].destination", "A route needs a destination", "name a host")
         return
     route.route.cluster = site.target(only.destination).cluster
     add_to(route, only.headers, site, "route[0].headers")
@@ -42,15 +42,15 @@ def _to_several(route: Route, several: tuple[HTTPRouteDestination, ...], site: S
     total = sum(max(to.weight, 0) for to in several)
     if not 0 < total <= _MOST_WEIGHT:
         message = "No destination has a weight" if total == 0 else "The weights are too large together"
-        site.refuse(route, "route", message)
+        site.refuse(route, "route", message, "give weights in proportion, one above 0 at least")
         return
     for index, to in enumerate(several):
         if to.weight <= 0:
             if to.weight < 0:
-                site.report(f"route[{index}].weight", "A negative weight counts as 0", code="PP0423")
+                site.report(f"route[{index}].weight", "A negative weight counts as 0", "use 0 or more", code="PP0423")
             continue
         if to.destination is None:
-            site.refuse(route, f"route[{index}].destination", "A route needs a destination")
+            site.refuse(route, f"route[{index}].destination", "A route needs a destination", "name a host")
             return
         cluster = route.route.weighted_clusters.clusters.add(name=site.target(to.destination).cluster)
         cluster.weight.value = to.weight
@@ -65,4 +65,4 @@ def _report_flaw(index: int, to: HTTPRouteDestination, site: Site) -> None:
     target = site.target(to.destination)
     if target.flaw:
         field = f"route[{index}].destination.{target.field}"
-        site.report(field, f"{target.flaw}; requests sent there are answered with 503", code=target.code)
+        site.report(field, f"{target.flaw}; requests sent there are answered with 503", target.hint, code=target.code)

@@ -16,6 +16,7 @@ from pilotpy.model.virtual_service import HeaderOperations, Headers, HTTPRoute
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route, WeightedCluster
 
+_HINT: Final = "use a name and a value that Envoy takes; %% stands for a percent sign"
 _NOTHING: Final = HeaderOperations()
 
 
@@ -54,7 +55,7 @@ def _additions(changes: HeaderOperations, site: Site, field: str) -> Iterator[He
             if _is_internal(name):
                 continue
             if why := unfit_name(name) or unfit_format(headers[name]):
-                site.report(f"{field}.{way}.{name}", f"The header {name!r} is left out: it {why}", code="PP0424")
+                site.report(f"{field}.{way}.{name}", f"The header {name!r} is left out: it {why}", _HINT, code="PP0424")
                 continue
             option = HeaderValueOption(append_action=action)
             option.header.key = name
@@ -65,7 +66,7 @@ def _additions(changes: HeaderOperations, site: Site, field: str) -> Iterator[He
 def _removals(changes: HeaderOperations, site: Site, field: str) -> Iterator[str]:
     for index, name in enumerate(changes.remove):
         if why := unfit_name(name):
-            site.report(f"{field}.remove[{index}]", f"The header {name!r} is left out: it {why}", code="PP0424")
+            site.report(f"{field}.remove[{index}]", f"The header {name!r} is left out: it {why}", _HINT, code="PP0424")
         elif not _is_internal(name):
             yield name
 

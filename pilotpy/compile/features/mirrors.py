@@ -20,7 +20,9 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
         _mirror(route, rule.mirror, _first_share(rule), "mirror", site)
     for index, mirror in enumerate(rule.mirrors):
         if mirror.destination is None:
-            site.report(f"mirrors[{index}].destination", "A mirror needs a destination; left out", code="PP0423")
+            site.report(
+                f"mirrors[{index}].destination", "A mirror needs a destination; left out", "name a host", code="PP0423"
+            )
         else:
             _mirror(route, mirror.destination, _share(mirror.percentage), f"mirrors[{index}].destination", site)
 
@@ -30,7 +32,7 @@ def _mirror(route: Route, to: Destination, share: FractionalPercent, field: str,
         return
     target = site.target(to)
     if target.flaw:
-        site.report(field, f"{target.flaw}; nothing is mirrored", code=target.code)
+        site.report(field, f"{target.flaw}; nothing is mirrored", target.hint, code=target.code)
     policy = route.route.request_mirror_policies.add(cluster=target.cluster, disable_shadow_host_suffix_append=True)
     policy.runtime_fraction.default_value.CopyFrom(share)
     policy.trace_sampled.value = False

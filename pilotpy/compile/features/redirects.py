@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pilotpy.compile.header_text import unfit
+from pilotpy.compile.header_text import PRINTABLE, unfit
 from pilotpy.compile.route_site import Site
 from pilotpy.model.virtual_service import HTTPRedirect, HTTPRoute
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import RedirectAction, Route
@@ -30,11 +30,16 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
         return
     code = _CODES.get(wanted.redirect_code)
     if code is None:
-        site.refuse(route, "redirect.redirectCode", f"Envoy has no redirects with {wanted.redirect_code}")
+        site.refuse(
+            route,
+            "redirect.redirectCode",
+            f"Envoy has no redirects with {wanted.redirect_code}",
+            "use 301, 302, 303, 307 or 308",
+        )
         return
     for field, text in (("uri", wanted.uri), ("authority", wanted.authority), ("prefixRewrite", wanted.prefix_rewrite)):
         if why := unfit(text):
-            site.refuse(route, f"redirect.{field}", f"A redirect {why}")
+            site.refuse(route, f"redirect.{field}", f"A redirect {why}", PRINTABLE)
             return
     redirect = RedirectAction(
         host_redirect=wanted.authority, port_redirect=_port(wanted, site.port), response_code=code

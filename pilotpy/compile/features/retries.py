@@ -37,9 +37,9 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
     only = rule.route[0].destination if len(rule.route) == 1 else None
     hashed = only is not None and site.target(only).consistent_hash is not None
 
-    def report(field: str, message: str) -> None:
+    def report(field: str, message: str, hint: str) -> None:
         if rule.retries is not None:
-            site.report(f"retries.{field}", message, code="PP0423")
+            site.report(f"retries.{field}", message, hint, code="PP0423")
 
     policy = retry_policy(wanted, hashed=hashed, report=report)
     if policy is not None:
@@ -47,7 +47,7 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
 
 
 def retry_policy(
-    wanted: HTTPRetry | None, *, hashed: bool = False, report: Callable[[str, str], None] = lambda *_: None
+    wanted: HTTPRetry | None, *, hashed: bool = False, report: Callable[[str, str, str], None] = lambda *_: None
 ) -> RetryPolicy | None:
     """The policy asked for; the default one if none is; None if retries are turned off.
 
@@ -79,15 +79,15 @@ def _policy(attempts: int, *, hashed: bool) -> RetryPolicy:
     return policy
 
 
-def _write_times(policy: RetryPolicy, wanted: HTTPRetry, report: Callable[[str, str], None]) -> None:
+def _write_times(policy: RetryPolicy, wanted: HTTPRetry, report: Callable[[str, str, str], None]) -> None:
     if wanted.per_try_timeout is not None:
         if wanted.per_try_timeout < timedelta():
-            report("perTryTimeout", "A negative timeout counts as none")
+            report("perTryTimeout", "A negative timeout counts as none", "leave it out for none")
         else:
             policy.per_try_timeout.FromTimedelta(wanted.per_try_timeout)
     if wanted.backoff is not None:
         if wanted.backoff < timedelta(milliseconds=1):
-            report("backoff", "Envoy waits 1 ms at least between retries; its default holds")
+            report("backoff", "Envoy waits 1 ms at least between retries; its default holds", "use 1ms or more")
         else:
             policy.retry_back_off.base_interval.FromTimedelta(wanted.backoff)
 

@@ -6,10 +6,10 @@ Source: Envoy ``config/route/v3/route_components.proto``, ``RouteAction``; Istio
 from __future__ import annotations
 
 from pilotpy.compile.features.headers import authority
-from pilotpy.compile.header_text import unfit
+from pilotpy.compile.header_text import PRINTABLE, unfit
 from pilotpy.compile.route_site import Site
 from pilotpy.model.virtual_service import HTTPRewrite, HTTPRoute
-from pilotpy.schema.re2 import capture_groups, refusal
+from pilotpy.schema.re2 import RE2, capture_groups, refusal
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
 
 
@@ -21,24 +21,29 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
     host = wanted.authority or authority(rule.headers)
     if host:
         if why := unfit(host):
-            site.refuse(route, "rewrite.authority", f"An authority {why}")
+            site.refuse(route, "rewrite.authority", f"An authority {why}", PRINTABLE)
             return
         route.route.host_rewrite_literal = host
     if wanted.uri_regex_rewrite is not None:
         _by_expression(route, wanted.uri_regex_rewrite.match, wanted.uri_regex_rewrite.rewrite, site)
     elif wanted.uri:
         if why := unfit(wanted.uri):
-            site.refuse(route, "rewrite.uri", f"A path {why}")
+            site.refuse(route, "rewrite.uri", f"A path {why}", PRINTABLE)
             return
         route.route.prefix_rewrite = wanted.uri
 
 
 def _by_expression(route: Route, match: str, rewrite: str, site: Site) -> None:
     if why := "it is empty" if not match else refusal(match):
-        site.refuse(route, "rewrite.uriRegexRewrite.match", f"Envoy refuses the expression {match!r}: {why}")
+        site.refuse(route, "rewrite.uriRegexRewrite.match", f"Envoy refuses the expression {match!r}: {why}", RE2)
         return
     if why := unfit(rewrite) or _beyond_groups(match, rewrite):
-        site.refuse(route, "rewrite.uriRegexRewrite.rewrite", f"A substitution {why}")
+        site.refuse(
+            route,
+            "rewrite.uriRegexRewrite.rewrite",
+            f"A substitution {why}",
+            "write \\1 for a group, \\\\ for a backslash",
+        )
         return
     route.route.regex_rewrite.pattern.regex = match
     route.route.regex_rewrite.substitution = rewrite

@@ -21,7 +21,7 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
         return
     timeout = rule.timeout or NONE
     if timeout < NONE:
-        site.report("timeout", "A negative timeout counts as none", code="PP0423")
+        site.report("timeout", "A negative timeout counts as none", "use 0s for none", code="PP0423")
         timeout = NONE
     bound(route.route, timeout)
 
