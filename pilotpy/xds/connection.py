@@ -65,6 +65,7 @@ class Connection:
         self._unread = 0
         self._caught_up = asyncio.Event()
         self._woken: asyncio.Future[None] | None = None
+        self._ending: asyncio.Future[None] | None = None
         self._stirred = False
         self._lapse: asyncio.TimerHandle | None = None
 
@@ -95,15 +96,21 @@ class Connection:
         self.session.resend()
         self._stir()
 
+    def end(self, refusal: Refusal) -> None:
+        """Hang up on the client, and tell it why."""
+        if self._ending is not None and not self._ending.done():
+            self._ending.set_exception(refusal)
+
     # -- reading -------------------------------------------------------------------------------
 
     async def run(self, first: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
         """Serve until the client hangs up. Raises `Refusal`, and `ConnectionError` if the stream broke."""
+        ending = self._ending = asyncio.get_running_loop().create_future()
         writing = asyncio.create_task(self._write(), name=f"write {self.id}")
         reading = asyncio.create_task(self._read(first), name=f"read {self.id}")
         both = (reading, writing)
         try:
-            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((*both, ending), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:

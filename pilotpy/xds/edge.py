@@ -34,6 +34,8 @@ class Edge:
         self._metrics = instruments.metrics
         self._batches = Batches()
         self._count = 0
+        self._closed = False
+        self._empty = asyncio.Event()
         self._shared = Shared(
             instruments, settings.answer_patience, asyncio.Semaphore(settings.large_pushes), self._rejected
         )
@@ -41,7 +43,7 @@ class Edge:
     @property
     def ready(self) -> bool:
         """Whether clients are admitted."""
-        return self._compiler.ready
+        return self._compiler.ready and not self._closed
 
     def push_all(self) -> int:
         """Send every client all that it watches once more; returns how many there are."""
@@ -49,9 +51,18 @@ class Edge:
             connection.push_all()
         return len(self.connections)
 
+    async def close(self) -> None:
+        """Admit nobody any more, and hang up on all: they go on with what they hold, and try elsewhere."""
+        self._closed = True
+        for connection in self.connections.values():
+            connection.end(Refusal(Code.UNAVAILABLE, "shutting down, try another instance"))
+        if self.connections:
+            self._empty.clear()
+            await self._empty.wait()
+
     async def serve(self, stream: Stream) -> None:
         """Serve one stream to its end. Raises `Refusal`."""
-        if not self._compiler.ready:
+        if not self.ready:
             raise Refusal(Code.UNAVAILABLE, "not ready to serve, try again later")
         await self._gate.enter()
         request = None
@@ -78,7 +89,8 @@ class Edge:
         try:
             await connection.run(request)
         except Refusal as refusal:
-            _LOG.warning("refused", extra=fields(connection=id_, code=refusal.code.value, reason=refusal.message))
+            level = logging.INFO if refusal.code is Code.UNAVAILABLE else logging.WARNING
+            _LOG.log(level, "refused", extra=fields(connection=id_, code=refusal.code.value, reason=refusal.message))
             raise
         except ConnectionError:
             pass  # hung up while we wrote; the client will be back
@@ -88,6 +100,8 @@ class Edge:
             raise Refusal(Code.INTERNAL, "internal error, see the control plane's log") from ours
         finally:
             del self.connections[id_]
+            if not self.connections:
+                self._empty.set()
             connection.seat.leave()
             connection.hung_up()
             self._metrics.clients.labels(version).dec()

@@ -67,7 +67,7 @@ async def serving(
         try:
             yield Server(compiler, edge, instruments, settings, transport, http_address, monitoring_address)
         finally:
-            compiler.ready = False
+            await edge.close()
             await transport.stop(settings.shutdown)
             compiling.cancel()
             await asyncio.gather(compiling, return_exceptions=True)

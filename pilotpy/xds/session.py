@@ -40,7 +40,7 @@ class Session:
     def __init__(self, name: str, batches: Batches, *, incremental: bool) -> None:
         self.name = name
         self.incremental = incremental
-        self.watches: dict[str, Watch] = {}  # by type URL
+        self.watches: dict[str, Watch] = {}  # by type URL, in the order of `IN_ORDER`
         self.rejections: list[Rejection] = []  # not yet taken by the edge
         self.settled = 0  # the latest revision that the client has answered to the last resource
         self._batches = batches
@@ -54,7 +54,9 @@ class Session:
     def watch(self, type_: ResourceType) -> Watch:
         """A new watch of a type, in place of any before it."""
         self.unwatch(type_)
-        watch = self.watches[type_.url] = Watch(type_, self.incremental, self._batches)
+        watch = Watch(type_, self.incremental, self._batches)
+        known = {**self.watches, type_.url: watch}
+        self.watches = {type_.url: known[type_.url] for type_ in IN_ORDER if type_.url in known}
         return watch
 
     def unwatch(self, type_: ResourceType) -> None:
@@ -108,7 +110,7 @@ class Session:
             self._serving, self._next = self._next, None
 
     def _answer(self) -> Send | None:
-        for watch in self._in_order():
+        for watch in self.watches.values():
             if not (watch.owes_all or watch.owes):
                 continue
             tree = self._serving.trees.get(watch.type.url)
@@ -165,16 +167,10 @@ class Session:
             routes.again = routes.names
 
     def _behind(self) -> Iterator[Watch]:
-        for watch in self._in_order():
+        for watch in self.watches.values():
             tree = self._serving.trees.get(watch.type.url)
             if tree is not None and not watch.owes_all and (watch.again or tree != watch.held):
                 yield watch
 
     def _leaving(self) -> Iterator[Watch]:
-        return (watch for watch in self._in_order() if watch.leaving)
-
-    def _in_order(self) -> Iterator[Watch]:
-        for type_ in IN_ORDER:
-            watch = self.watches.get(type_.url)
-            if watch is not None:
-                yield watch
+        return (watch for watch in self.watches.values() if watch.leaving)

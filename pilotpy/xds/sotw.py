@@ -6,7 +6,7 @@ istiod's (`ShouldRespond` in pkg/xds/server.go).
 
 from __future__ import annotations
 
-from pilotpy.xds.names import NO_NAMES, interned
+from pilotpy.xds.names import interned
 from pilotpy.xds.resource_type import BY_URL, CLUSTER, ENDPOINT, ResourceType
 from pilotpy.xds.session import Session
 from pilotpy.xds.watch import Watch
@@ -51,12 +51,14 @@ def _begin(session: Session, type_: ResourceType, request: DiscoveryRequest) -> 
 
 
 def _resubscribe(watch: Watch, request: DiscoveryRequest) -> None:
-    before, watch.names = watch.names, interned(request.resource_names)
-    added = NO_NAMES if watch.names is before else watch.names - before
+    before, asked = watch.names, frozenset(request.resource_names)
+    if asked != before:
+        watch.names = interned(asked)
+    added = asked - before
     if watch.always_respond:
         watch.always_respond = False
         watch.owes_all = True
-    elif watch.wildcard and watch.names != before:
+    elif watch.wildcard and asked != before:
         watch.owes_all = True
     elif added:
         watch.owes = interned((watch.owes | added) & watch.names)

@@ -199,3 +199,17 @@ async def test_who_hangs_up_leaves_nothing_behind():
                 await asyncio.sleep(0.01)
         assert not world.compiler._users
         assert not world.compiler._seats
+
+
+@asynchronous
+async def test_at_the_end_clients_are_told_to_try_elsewhere():
+    async with running() as world, Client(world.address) as client:
+        await client.ask(CLUSTER)
+        await client.response()
+        await world.edge.close()
+        code, details = await client.status()
+        assert code is grpc.StatusCode.UNAVAILABLE
+        assert "another" in details
+        async with Client(world.address) as late:
+            await late.ask(CLUSTER)
+            assert (await late.status())[0] is grpc.StatusCode.UNAVAILABLE

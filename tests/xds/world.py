@@ -92,6 +92,7 @@ async def running(world: World | None = None):
     try:
         yield world
     finally:
+        await world.edge.close()
         await transport.stop(timedelta(0))
         compiling.cancel()
         await asyncio.gather(compiling, return_exceptions=True)
