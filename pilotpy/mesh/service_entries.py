@@ -161,17 +161,6 @@ def _ignored(entry: Entry, first: Entry, host: str) -> Finding:
 
 
 def _port_twice(entry: Entry, first: Entry, host: str, number: int) -> Finding:
-    protocols = {p.protocol.upper() for e in (first, entry) for p in e.spec.ports if p.number == number}
-    names = f"{first.ref.namespace}/{first.ref.name}, {entry.ref.namespace}/{entry.ref.name}"
-    if len(protocols) > 1:
-        return Finding(
-            code="IST0177",
-            severity=Severity.WARNING,
-            message=f"Multiple ServiceEntries ({names}) define the same host {host!r} and port {number}"
-            f" with conflicting protocols ({', '.join(sorted(protocols))})",
-            ref=entry.ref,
-            field="spec.ports",
-        )
     return Finding(
         code="PP0111",
         severity=Severity.INFO,

@@ -12,7 +12,7 @@ from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.config import root_namespace
 from pilotpy.mesh.kinds import SIDECARS
 from pilotpy.mesh.workloads import selects
-from pilotpy.model.resource import Finding, Ref, Resource, Severity
+from pilotpy.model.resource import Ref, Resource
 from pilotpy.model.sidecar import Sidecar
 
 Pairs = tuple[tuple[str, str], ...]
@@ -29,11 +29,6 @@ SIDECARS_BY_NAMESPACE = Index(SIDECARS, _by_namespace, "sidecars by namespace")
 def sidecars(q: Asking, namespace: str) -> tuple[tuple[Ref, Pairs], ...]:
     """Return a namespace's Sidecars with what they select: those with selectors first, each group oldest first."""
     found = sorted(q.by(SIDECARS_BY_NAMESPACE, namespace), key=lambda s: (not _selector(s), s.age_order))
-    plain = [sidecar for sidecar in found if not _selector(sidecar)]
-    if len(plain) > 1:
-        names = ", ".join(sidecar.ref.name for sidecar in plain)
-        for later in plain[1:]:
-            q.note(_several(later.ref, names, plain[0].ref.name))
     return tuple((sidecar.ref, _selector(sidecar)) for sidecar in found)
 
 
@@ -49,14 +44,3 @@ def sidecar_for(q: Asking, namespace: str, labels: Pairs) -> Ref | None:
 def _selector(sidecar: Resource[Sidecar]) -> Pairs:
     chooser = sidecar.spec.workload_selector
     return tuple(sorted(chooser.labels.items())) if chooser else ()
-
-
-def _several(ref: Ref, names: str, used: str) -> Finding:
-    return Finding(
-        code="IST0111",
-        severity=Severity.ERROR,
-        message=f'The Sidecars [{names}] in namespace "{ref.namespace}" have no workload selector,'
-        " which can lead to undefined behavior",
-        ref=ref,
-        hint=f"Only {used} is used, the oldest",
-    )

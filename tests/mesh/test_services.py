@@ -155,11 +155,12 @@ def test_of_entries_that_differ_the_oldest_counts():
     assert world.codes(entries, "shop", "a.com") == [("PP0110", late.ref)]
 
 
-def test_a_port_with_two_protocols_is_istios_finding():
+def test_of_a_port_with_two_protocols_the_older_counts():
     http = entry("shop", "x", "a.com").spec.ports[0]
     http = type(http)(number=443, name="web", protocol="HTTP")
     world = World(entry("shop", "b", "a.com", age=1), late := entry("shop", "a", "a.com", age=2, ports=(http,)))
-    assert world.codes(entries, "shop", "a.com") == [("IST0177", late.ref)]
+    assert world.codes(entries, "shop", "a.com") == [("PP0111", late.ref)]
+    assert world.engine.ask(service, ServiceKey("shop", "a.com")).ports[0].protocol is Protocol.TLS
 
 
 class TestWhoHoldsAHost:

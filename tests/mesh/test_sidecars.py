@@ -5,7 +5,7 @@ import pytest
 from pilotpy.engine import query
 from pilotpy.mesh.imports import Import, imports
 from pilotpy.mesh.service import Protocol
-from pilotpy.mesh.sidecars import sidecar_for, sidecars
+from pilotpy.mesh.sidecars import sidecar_for
 from pilotpy.mesh.view import Chosen, Fallback, Whole
 from pilotpy.model.resource import Ref
 from pilotpy.model.selector import PortSelector
@@ -51,10 +51,6 @@ class TestWhichApplies:
 
     def test_one_of_the_root_namespace_with_a_selector_is_not(self):
         assert self.chosen(sidecar("istio-system", "r", labels={"app": "x"})) is None
-
-    def test_several_for_all_are_a_finding(self):
-        world = World(sidecar("client", "a"), late := sidecar("client", "b"))
-        assert world.codes(sidecars, "client") == [("IST0111", late.ref)]
 
 
 def _query(labels):

@@ -1,0 +1,96 @@
+"""What is doubtful about AuthorizationPolicies: targets and peers that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.config import root_namespace
+from pilotpy.mesh.kinds import AUTHORIZATION_POLICIES, NAMESPACES, PODS
+from pilotpy.mesh.workloads import pod_workload, selects
+from pilotpy.model.kubernetes import Namespace
+from pilotpy.model.pod import Pod
+from pilotpy.model.resource import Finding, Ref, Resource, Severity
+
+
+def _name(namespace: Resource[Namespace]) -> Iterable[str]:
+    return (namespace.ref.name,)
+
+
+def _namespace(pod: Resource[Pod]) -> Iterable[str]:
+    return (pod.ref.namespace,)
+
+
+def _labels(pod: Resource[Pod]) -> Iterable[tuple[str, str]]:
+    return pod.meta.labels.items()
+
+
+_NAMESPACES_BY_NAME = Index(NAMESPACES, _name, "namespaces by name")
+_PODS_BY_NAMESPACE = Index(PODS, _namespace, "pods by namespace")
+_PODS_BY_ANY_LABEL = Index(PODS, _labels, "pods of all namespaces by label")
+
+
+@query
+def target_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
+    """Return a finding if a policy is for no workload."""
+    policy = q.get(AUTHORIZATION_POLICIES, ref.namespace, ref.name)
+    if policy is None or policy.spec.target_ref or policy.spec.target_refs:
+        return ()
+    everywhere = ref.namespace == q(root_namespace)
+    selector = tuple(sorted(policy.spec.selector.match_labels.items())) if policy.spec.selector else ()
+    if not selector:
+        return () if everywhere or q.keys(_PODS_BY_NAMESPACE, ref.namespace) else (_nobody(ref, ""),)
+    keys = cast("tuple[tuple[str, str], ...]", q.keys(_PODS_BY_ANY_LABEL, selector[0]))
+    pods = [q(pod_workload, *key) for key in keys if everywhere or key[0] == ref.namespace]
+    if any(pod and selects(selector, pod.labels) for pod in pods):
+        return ()
+    return (_nobody(ref, ",".join(f"{name}={value}" for name, value in selector)),)
+
+
+@query
+def namespace_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
+    """Return a finding for each namespace, or pattern of some, among the peers of a policy that does not exist."""
+    policy = q.get(AUTHORIZATION_POLICIES, ref.namespace, ref.name)
+    found = []
+    for rule, one in enumerate(policy.spec.rules if policy else ()):
+        for number, peer in enumerate(one.from_):
+            if peer.source is None:
+                continue
+            named = {"namespaces": peer.source.namespaces, "notNamespaces": peer.source.not_namespaces}
+            for field, patterns in named.items():
+                for index, pattern in enumerate(patterns):
+                    if not _exists(q, pattern):
+                        found.append(
+                            _missing(ref, f"spec.rules[{rule}].from[{number}].source.{field}[{index}]", pattern)
+                        )
+    return tuple(found)
+
+
+def _exists(q: Asking, pattern: str) -> bool:
+    names = cast("tuple[str, ...]", q.buckets(_NAMESPACES_BY_NAME))
+    if pattern.endswith("*"):
+        return pattern == "*" or any(name.startswith(pattern[:-1]) for name in names)
+    if pattern.startswith("*"):
+        return any(name.endswith(pattern[1:]) for name in names)
+    return pattern in names
+
+
+def _nobody(ref: Ref, labels: str) -> Finding:
+    return Finding(
+        code="IST0127",
+        severity=Severity.WARNING,
+        message=f"No matching workloads for this resource with the following labels: {labels}",
+        ref=ref,
+        field="spec.selector.matchLabels" if labels else "",
+    )
+
+
+def _missing(ref: Ref, field: str, name: str) -> Finding:
+    return Finding(
+        code="IST0101",
+        severity=Severity.ERROR,
+        message=f'Referenced namespace not found: "{name}"',
+        ref=ref,
+        field=field,
+    )
