@@ -31,7 +31,7 @@ from pilotpy.mesh.services import (
 )
 from pilotpy.mesh.view import Chosen, Egress, Fallback, Part, Selected, Whole
 from pilotpy.mesh.virtual_services import rules
-from pilotpy.model.resource import Ref
+from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy.model.sidecar import OutboundTrafficPolicy
 from pilotpy.model.virtual_service import Destination
 
@@ -74,6 +74,9 @@ def narrowing(q: Asking, namespace: str, sidecar: Ref) -> Narrowing:
         )
         for written in found.spec.egress
     )
+    for index, listener in enumerate(listeners):
+        if listener.bind.startswith("unix://"):
+            q.note(_unheard(sidecar, index))
     policy = found.spec.outbound_traffic_policy
     return Narrowing(listeners or (Listener(EVERYTHING),), _fallback(policy, namespace) if policy else None)
 
@@ -249,3 +252,13 @@ def _fallback(policy: OutboundTrafficPolicy, namespace: str) -> Fallback:
         return Fallback(allow_any=policy.mode == "ALLOW_ANY")
     host, port = _place(proxy, namespace)
     return Fallback(policy.mode == "ALLOW_ANY", f"outbound|{port}|{proxy.subset}|{host}")
+
+
+def _unheard(sidecar: Ref, index: int) -> Finding:
+    return Finding(
+        code="PP0205",
+        severity=Severity.WARNING,
+        message="Nothing listens here: egress through Unix sockets has no effect yet",
+        ref=sidecar,
+        field=f"spec.egress[{index}].bind",
+    )

@@ -146,3 +146,10 @@ def test_a_port_of_a_sidecar_that_is_not_captured_is_bound_to(how, metadata, nam
 
 def test_where_nothing_is_captured_only_a_sidecar_takes_anything():
     assert inbound(World(service("a", "http:80")), INTERCEPTION_MODE="NONE").keys() == {"127.0.0.1_80"}
+
+
+def test_a_proxy_of_ipv6_listens_on_ipv6():
+    found = inbound(World(service("a", "http:80", address="fd00::a")), ip="fd00::1")
+    assert found.keys() == {"::_80", "virtualOutbound", "virtualInbound"}
+    assert {one.address.socket_address.address for one in found.values()} == {"::"}
+    assert found["virtualInbound"].filter_chains[3].name == "::_80"

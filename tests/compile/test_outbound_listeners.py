@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pilotpy.compile.listeners import listeners
+from pilotpy.mesh.views import view
 from pilotpy.model.mesh_config import OutboundTrafficPolicy
 from pilotpy.model.resource import Ref
 from tests.compile.listening import chains, entry, inspectors, listened, listened_by, manager, proxy, service, slices
@@ -189,11 +190,11 @@ def test_rules_for_tcp(rules, expected):
 
 def test_a_rule_that_leads_nowhere_is_said_and_kept():
     world = World(service("a", "tcp:9000"), virtual_service("a", "[{route: [{destination: {host: gone}}]}]"))
-    view = world.view("client.default")
-    assert chains(listened_by(world, view)["10.96.0.1_9000"]) == [
+    seen = world.view("client.default")
+    assert chains(listened_by(world, seen)["10.96.0.1_9000"]) == [
         "all -> tcp outbound|9000||gone.default.svc.cluster.local"
     ]
-    key = (view.scope, view.inbound, view.features, view.listening)
+    key = (seen.scope, seen.inbound, seen.features, seen.listening)
     assert world.codes(listeners, *key) == [("IST0101", Ref("VirtualService", "default", "v"))]
 
 
@@ -226,10 +227,10 @@ OVERLAPS = {
 def test_no_two_chains_of_a_listener_take_the_same_connections(rules, expected, noted):
     tls = f"[{', '.join(TLS_RULE % rule for rule in rules)}]"
     world = World(entry("e", "c.com", "443 TLS", "1.2.3.4"), virtual_service("c.com", tls, "tls"))
-    view = world.view("client.default")
-    found = listened_by(world, view)["1.2.3.4_443"]
+    seen = world.view("client.default")
+    found = listened_by(world, seen)["1.2.3.4_443"]
     assert [line.partition(" -> ")[0] for line in chains(found)] == expected
-    key = (view.scope, view.inbound, view.features, view.listening)
+    key = (seen.scope, seen.inbound, seen.features, seen.listening)
     assert world.codes(listeners, *key) == [("PP0204", Ref("VirtualService", "default", "v"))] * noted
 
 
@@ -380,3 +381,13 @@ def test_exits_of_a_sidecar(egress, expected):
     world = World(service("a", "http:80"), service("b", "tcp:9000", address="10.96.0.2"), SIDECAR.format(egress=egress))
     found = listened(world)
     assert {name: chains(found[name]) for name in list(found)[:-2]} == expected
+
+
+def test_an_exit_through_a_unix_socket_is_said_to_be_missing():
+    egress = "[{port: {number: 80, protocol: HTTP, name: h}, bind: unix:///a.sock, hosts: [./*]}, {hosts: [./*]}]"
+    world = World(service("a", "http:80"), SIDECAR.format(egress=egress))
+    found = world.view("client.default")
+    assert list(listened_by(world, found)) == ["0.0.0.0_80", "virtualOutbound", "virtualInbound"]
+    assert world.codes(view, world.announce("sidecar~10.9.9.9~client.default~default.svc.cluster.local")) == [
+        ("PP0205", Ref("Sidecar", "default", "s"))
+    ]

@@ -60,6 +60,7 @@ PROXIES = {
     "a proxy that stays unseen": ((), {"INTERCEPTION_MODE": "TPROXY"}),
     "a proxy that captures nothing": ((SIDECAR,), {"INTERCEPTION_MODE": "NONE"}),
     "a proxy whose Sidecar binds ports": ((SIDECAR,), {}),
+    "a proxy of IPv6": ((), {"ip": "fd00::1"}),
     "a proxy with every setting": (
         (),
         {
