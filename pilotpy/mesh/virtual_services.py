@@ -15,7 +15,6 @@ from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.delegation import merged
 from pilotpy.mesh.hosts import whole
 from pilotpy.mesh.kinds import VIRTUAL_SERVICES
-from pilotpy.mesh.reachability import unreachable
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.model.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, VirtualService
 
@@ -49,8 +48,6 @@ def rules(q: Asking, ref: Ref) -> tuple[Rule, ...]:
     for index, route in enumerate(found.spec.http):
         rule = Rule(_with_whole_hosts(route, ref.namespace), ref, f"spec.http[{index}]")
         own += [rule] if route.delegate is None else _delegated(q, rule)
-    for finding in unreachable([(rule.route, rule.ref, rule.field) for rule in own]):
-        q.note(finding)
     return tuple(own)
 
 

@@ -118,21 +118,3 @@ def test_a_destination_that_leads_nowhere_is_kept_and_said(to, field, code):
     world = ruled_world(f"- route: [{{destination: {to}}}]", SUBSETS)
     (found,) = findings(world)
     assert (found.code, found.field) == (code, f"spec.http[0].route[0].destination.{field}")
-
-
-def test_rules_that_cannot_be_reached_are_said():
-    world = ruled_world(f"""
-- match: [{{uri: {{prefix: /a}}}}, {{uri: {{prefix: /b}}}}]
-  {TO_REVIEWS}
-- match: [{{uri: {{prefix: /b}}}}, {{uri: {{prefix: /c}}}}]
-  {TO_REVIEWS}
-- match: [{{uri: {{prefix: /a}}}}]
-  {TO_REVIEWS}
-- {TO_REVIEWS}
-- {TO_REVIEWS}
-""")
-    assert [(found.code, found.field) for found in findings(world)] == [
-        ("IST0130", "spec.http[2]"),
-        ("IST0130", "spec.http[4]"),
-        ("IST0131", "spec.http[1].match[0]"),
-    ]
