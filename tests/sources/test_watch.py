@@ -1,13 +1,38 @@
 """Real files, real inotify, writers that dawdle."""
 
 import asyncio
+import errno
+import fcntl
 import os
 import shutil
 from functools import wraps
 
+import pytest
+
 from tests.sources.following import following, service
 
+NEEDS_LEASES = {
+    "test_a_writer_who_began_before_us_is_waited_for",
+    "test_a_writer_in_a_folder_that_was_just_made_is_waited_for",
+    "test_a_hard_link_is_there_at_once",
+}
+"""Where the kernel does not tell who has a file open, only writers whose beginning was seen are waited for."""
+
 GRACE = 0.12  # seconds: well above what a vanished file is given to come back
+
+
+@pytest.fixture(autouse=True, params=["with leases", "without leases"])
+def leases(request, monkeypatch):
+    """Local file systems tell who has a file open for writing; NFS, for one, does not."""
+    if request.param == "with leases":
+        return
+    if request.function.__name__ in NEEDS_LEASES:
+        pytest.skip("nobody could know")
+
+    def refuse(descriptor, command, argument):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
 
 
 def scene(test):
