@@ -26,13 +26,14 @@ from pilotpy.compile.encoded import Tree
 from pilotpy.engine import Engine, Failure, Put
 from pilotpy.explain.difference import Difference, differences
 from pilotpy.explain.document import opened
+from pilotpy.mesh.checks.doubts import CHECKS, doubts
 from pilotpy.mesh.inputs import puts
-from pilotpy.mesh.kinds import PODS, PROXIES
+from pilotpy.mesh.kinds import KIND_OF, PODS, PROXIES
 from pilotpy.mesh.proxy import proxy_from_node
 from pilotpy.mesh.service import Locality
 from pilotpy.mesh.views import view
 from pilotpy.model.pod import Pod
-from pilotpy.model.resource import Finding, Resource, Severity
+from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.sources.folder import Folder
 
 if TYPE_CHECKING:
@@ -118,10 +119,14 @@ class Mesh:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """All that is worth saying about the mesh: about its files, and about what its proxies are served. Sorted."""
+        """All that is worth saying about the mesh: its files, its objects, what its proxies are served. Sorted."""
         found = list(self._folder.findings)
         for name in self.proxies:
             found += self.proxy(name).findings
+        for kind in CHECKS:
+            for key, _ in self._engine.objects(KIND_OF[kind]):
+                doubtful = self._engine.ask(doubts, Ref(kind, str(key[0]), str(key[1])))
+                found += [one for finding in doubtful if (one := self.located(finding))]
         return _sorted(found)
 
     def located(self, note: object) -> Finding | None:
