@@ -7,6 +7,7 @@ Source: istio/istio pkg/config/mesh/mesh.go, ApplyMeshConfig.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -14,12 +15,15 @@ import msgspec
 from pilotpy.model.extension_provider import DEFAULT_PROVIDERS, ExtensionProvider
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.mesh_networks import MeshNetworks
+from pilotpy.model.message import Message
 from pilotpy.model.resource import Finding, Severity
-from pilotpy.schema.documents import documents
+from pilotpy.schema.documents import Lines, documents
 from pilotpy.schema.paths import remove
+from pilotpy.schema.problem import Problem, Problems
 from pilotpy.schema.problems import custom, problems, without_nulls
+from pilotpy.schema.validation.mesh_config import mesh, networks
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Message)
 
 
 class ReadMesh(NamedTuple):
@@ -38,7 +42,7 @@ class ReadNetworks(NamedTuple):
 
 def mesh_config(text: bytes | str, file: str) -> ReadMesh:
     """The configuration that a YAML text describes; empty text is all defaults. Never raises."""
-    config, findings = _read(text, file, MeshConfig)
+    config, findings = _read(text, file, MeshConfig, mesh)
     if config is None:
         return ReadMesh(None, findings)
     merged = msgspec.structs.replace(
@@ -51,7 +55,7 @@ def mesh_config(text: bytes | str, file: str) -> ReadMesh:
 
 def mesh_networks(text: bytes | str, file: str) -> ReadNetworks:
     """The networks that a YAML text describes; empty text is none. Never raises."""
-    return ReadNetworks(*_read(text, file, MeshNetworks))
+    return ReadNetworks(*_read(text, file, MeshNetworks, networks))
 
 
 def _merged(written: tuple[ExtensionProvider, ...]) -> tuple[ExtensionProvider, ...]:
@@ -59,7 +63,9 @@ def _merged(written: tuple[ExtensionProvider, ...]) -> tuple[ExtensionProvider, 
     return tuple(by_name.values())
 
 
-def _read(text: bytes | str, file: str, expected: type[T]) -> tuple[T | None, list[Finding]]:
+def _read(
+    text: bytes | str, file: str, expected: type[T], check: Callable[[T], Problems]
+) -> tuple[T | None, list[Finding]]:
     found = documents(text, file)
     if found.findings:
         return None, list(found.findings)
@@ -67,10 +73,16 @@ def _read(text: bytes | str, file: str, expected: type[T]) -> tuple[T | None, li
         return expected(), []
     written, lines = found.objects[0]
     wrong = list(problems(written, expected, ""))
-    findings = [problem.finding(None, file, lines.line(problem.field)) for problem in wrong]
     if any(problem.severity is Severity.ERROR for problem in wrong):
-        return None, findings
+        return None, [_located(problem, lines) for problem in wrong]
     raw = without_nulls(written)
     for problem in wrong:
         remove(raw, problem.field)
-    return msgspec.convert(raw, expected, dec_hook=custom), findings
+    config = msgspec.convert(raw, expected, dec_hook=custom)
+    wrong += check(config)
+    usable = all(problem.severity is not Severity.ERROR for problem in wrong)
+    return config if usable else None, [_located(problem, lines) for problem in wrong]
+
+
+def _located(problem: Problem, lines: Lines) -> Finding:
+    return problem.finding(None, lines.file, lines.line(problem.field))

@@ -12,6 +12,7 @@ import re
 RE2 = "write it in the syntax of RE2, github.com/google/re2/wiki/Syntax"  # a hint for authors
 
 _MOST_REPETITIONS = 1000
+_LARGEST = 32768  # instructions of the compiled program, as bootstraps of Istio's kind allow; Envoy alone allows 100
 _DEEPEST = 1000
 _CLASSES = re.compile("\\^?(alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit)")
 _CATEGORIES = re.compile("Any|C[cfos]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?")
@@ -70,11 +71,14 @@ class _Reader:
         self.text = text.encode(errors="surrogatepass").decode("latin-1")  # Envoy lets RE2 read bytes
         self.at = 0
         self.captures = 0
+        self.size = 0  # an upper bound of the program's
 
     def read(self) -> None:
         self._alternatives(0)
         if self.at < len(self.text):
             raise _Refused("unexpected ): " + self.text)
+        if self.size > _LARGEST:
+            raise _Refused("pattern too large")
 
     def _alternatives(self, depth: int) -> int:
         """Read up to the end of a group; return how often its most repeated part is copied."""
@@ -85,16 +89,20 @@ class _Reader:
         while self.at < len(self.text) and (here := self.text[self.at]) != ")":
             if here == "|":
                 self.at += 1
+                self.size += 1
                 repeatable = False
                 continue
             if here in "*+?":
                 raise _Refused(f"no argument for repetition operator: {here}")
             if here == "{" and not repeatable and (count := _REPEAT.match(self.text, self.at)):
                 raise _Refused(f"no argument for repetition operator: {count[0]}")
+            start, before = self.at, self.size
             inner = self._one(depth)
+            # A group counts what is in it. Of all else a sign may be a class, of several ranges.
+            self.size += 3 if here == "(" else 1 if here.isalnum() else 4 * (self.at - start)
             repeatable = inner > 0
             if repeatable:
-                copies = max(copies, self._repeated(inner))
+                copies = max(copies, self._repeated(inner, before))
         return copies
 
     def _one(self, depth: int) -> int:
@@ -129,7 +137,7 @@ class _Reader:
         self.at += 1
         return copies
 
-    def _repeated(self, inner: int) -> int:
+    def _repeated(self, inner: int, before: int) -> int:
         start = self.at
         stacked = False
         while self.at < len(self.text):
@@ -141,8 +149,10 @@ class _Reader:
             stacked = True
             if match is None:
                 self.at += 1
+                self.size += 1
             else:
                 inner *= max(1, _times(match))
+                self.size = before + (self.size - before + 1) * (_times(match) + 1)
                 if inner > _MOST_REPETITIONS:
                     raise _Refused("invalid repetition size: " + match[0])
                 self.at = match.end()

@@ -9,6 +9,7 @@ import pytest
 from pilotpy.model.resource import Severity
 from pilotpy.schema.decode import decode_object
 from pilotpy.schema.documents import documents
+from pilotpy.schema.mesh_config import mesh_config, mesh_networks
 from pilotpy.schema.validation import validate
 
 CASES = Path(__file__).parents[2] / ".." / "shared" / "conformance" / "validation"
@@ -64,3 +65,18 @@ def test_a_resource(case):
     assert any(finding.severity is Severity.ERROR for finding in findings) is not expected["valid"], said
     if expected["valid"] and expected.get("warning") is not None:
         assert any(finding.severity is not Severity.ERROR for finding in findings) is expected["warning"], said
+
+
+@pytest.mark.parametrize("case", cases("mesh_config"))
+def test_a_mesh_configuration(case):
+    if reason := DIFFERENT.get(case["name"]):
+        pytest.skip(reason)
+    read = mesh_networks if case["input_type"] == "meshnetworks" else mesh_config
+    config, findings = read(text_of(case), "mesh.yaml")
+    said = [(finding.severity.value, finding.field, finding.message) for finding in findings]
+    if case["input_type"] == "extension_provider":  # warned about, because it matters only once it is used
+        assert (not findings) is case["expect"]["valid"], said
+        return
+    assert (config is not None) is case["expect"]["valid"], said
+    if config is not None and case["expect"].get("warning") is not None:
+        assert bool(findings) is case["expect"]["warning"], said
