@@ -13,6 +13,7 @@ from pilotpy.compile.wire import packed
 from pilotpy.model.extension_provider import ExtensionProvider
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.resource import Finding, Severity
+from pilotpy.schema.codes import NOT_COMPILED
 from pilotpy_protos.envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ResponseFlagFilter
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import DataSource
 from pilotpy_protos.envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
@@ -71,7 +72,7 @@ def logging_of(mesh: MeshConfig, note: Callable[[Finding], None]) -> Logging:
     if not chosen:
         files = [_mesh_file(mesh, mesh.access_log_file, note)] if mesh.access_log_file else []
         if mesh.enable_envoy_access_log_service:
-            note(_unread("enableEnvoyAccessLogService"))
+            note(_service_unread())
     else:
         providers = {provider.name: provider for provider in mesh.extension_providers}
         found = [_provider_file(mesh, name, providers.get(name), note) for name in chosen]
@@ -115,14 +116,19 @@ def _mesh_file(mesh: MeshConfig, path: str, note: Callable[[Finding], None]) -> 
         return FileLog(path, fields=DEFAULT_JSON)
     try:
         fields = json.loads(mesh.access_log_format)
-    except ValueError as error:
-        message = f"accessLogFormat is not JSON, the default format is used: {error}"
-        note(Finding(code="PP0201", severity=Severity.ERROR, message=message, field="accessLogFormat"))
-        return FileLog(path, fields=DEFAULT_JSON)
+    except ValueError:
+        fields = None
     if isinstance(fields, dict):
         return FileLog(path, fields=json.dumps(fields, sort_keys=True))
-    message = "accessLogFormat is not a JSON object, the default format is used"
-    note(Finding(code="PP0201", severity=Severity.ERROR, message=message, field="accessLogFormat"))
+    note(
+        Finding(
+            code="PP0201",
+            severity=Severity.ERROR,
+            message="accessLogFormat is not a JSON object: the default format is used",
+            field="accessLogFormat",
+            hint="Write an object of names and operators, or set accessLogEncoding to TEXT",
+        )
+    )
     return FileLog(path, fields=DEFAULT_JSON)
 
 
@@ -130,7 +136,7 @@ def _provider_file(
     mesh: MeshConfig, name: str, provider: ExtensionProvider | None, note: Callable[[Finding], None]
 ) -> FileLog | None:
     if provider is None or provider.envoy_file_access_log is None:
-        note(_unread("defaultProviders.accessLogging", f"{name} is no provider of access logs in files"))
+        note(_no_file(name))
         return None
     log = provider.envoy_file_access_log
     if log.log_format is None:
@@ -144,7 +150,21 @@ def _line(text: str) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
-def _unread(field: str, message: str = "") -> Finding:
-    """What MeshConfig asks for and is not given."""
-    message = message or f"{field} has no effect yet"
-    return Finding(code="PP0202", severity=Severity.WARNING, message=message, field=field)
+def _service_unread() -> Finding:
+    return Finding(
+        code=NOT_COMPILED,
+        severity=Severity.WARNING,
+        message="enableEnvoyAccessLogService has no effect yet",
+        field="enableEnvoyAccessLogService",
+        hint="Log to a file with accessLogFile",
+    )
+
+
+def _no_file(name: str) -> Finding:
+    return Finding(
+        code="PP0202",
+        severity=Severity.WARNING,
+        message=f"Nothing is logged to {name!r}: it is no provider of access logs in files",
+        field="defaultProviders.accessLogging",
+        hint="Name an extension provider with envoyFileAccessLog",
+    )

@@ -14,6 +14,7 @@ from pilotpy.mesh.view import Features, Listening
 from pilotpy.model.mesh_config import MeshConfig, NormalizationType
 from pilotpy.model.mesh_proxy_config import ProxyHeaders
 from pilotpy.model.resource import Finding, Severity
+from pilotpy.schema.codes import NOT_COMPILED
 
 
 class Settings(NamedTuple):
@@ -64,8 +65,7 @@ def settings(q: Asking) -> Settings:
     """The settings in force."""
     mesh = q(mesh_config)
     for field in _unread(mesh):
-        message = f"{field} has no effect on listeners yet"
-        q.note(Finding(code="PP0202", severity=Severity.WARNING, message=message, field=field))
+        q.note(_without_effect(field))
     return Settings(
         outbound_port=mesh.proxy_listen_port,
         inbound_port=mesh.proxy_inbound_listen_port,
@@ -85,6 +85,16 @@ def _unread(mesh: MeshConfig) -> Iterator[str]:
         yield "defaultProviders.tracing"
     if mesh.default_config.connection_settings is not None:
         yield "defaultConfig.connectionSettings"
+
+
+def _without_effect(field: str) -> Finding:
+    return Finding(
+        code=NOT_COMPILED,
+        severity=Severity.WARNING,
+        message=f"{field} has no effect on listeners yet",
+        field=field,
+        hint="Leave it out, or expect Envoy's defaults",
+    )
 
 
 def _wants_metrics(mesh: MeshConfig) -> bool:

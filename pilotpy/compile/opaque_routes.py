@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pilotpy.compile.destinations import target
+from pilotpy.compile.destinations import Target, target
 from pilotpy.compile.listener_settings import Terms
 from pilotpy.compile.naming import BLACK_HOLE, cluster_name
 from pilotpy.compile.network_filters import TcpRoute, Tunnel
@@ -128,9 +128,7 @@ def _cluster(q: Asking, rule: OpaqueRule, to: Destination, port: Port, client: C
     own = to.host == client.selected.service.host
     found = q(target, to, port.number, client.selected if own else None)
     if found.flaw:
-        message = f"Connections go nowhere: {found.flaw[0].lower()}{found.flaw[1:]}"
-        field = f"{rule.field}.route"
-        q.note(Finding(code=found.code, severity=Severity.ERROR, message=message, ref=rule.ref, field=field))
+        q.note(_astray(rule, found))
     return found.cluster
 
 
@@ -162,6 +160,17 @@ def _limited(q: Asking, route: TcpRoute, chosen: Selected | None, subset: str, c
     )
 
 
+def _astray(rule: OpaqueRule, found: Target) -> Finding:
+    return Finding(
+        code=found.code,
+        severity=Severity.ERROR,
+        message=f"Connections go nowhere: {found.flaw[0].lower()}{found.flaw[1:]}",
+        ref=rule.ref,
+        field=f"{rule.field}.route",
+        hint="Name a service, port and subset that exist",
+    )
+
+
 def _nowhere(rule: OpaqueRule) -> Finding:
     return Finding(
         code="PP0203",
@@ -169,4 +178,5 @@ def _nowhere(rule: OpaqueRule) -> Finding:
         message="Connections go nowhere: no destination has a weight",
         ref=rule.ref,
         field=f"{rule.field}.route",
+        hint="Give one of the destinations a weight above 0",
     )

@@ -34,6 +34,7 @@ from pilotpy.mesh.virtual_services import rules
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy.model.sidecar import OutboundTrafficPolicy
 from pilotpy.model.virtual_service import Destination
+from pilotpy.schema.codes import NOT_COMPILED
 
 
 class Listener(NamedTuple):
@@ -256,9 +257,10 @@ def _fallback(policy: OutboundTrafficPolicy, namespace: str) -> Fallback:
 
 def _unheard(sidecar: Ref, index: int) -> Finding:
     return Finding(
-        code="PP0205",
+        code=NOT_COMPILED,
         severity=Severity.WARNING,
         message="Nothing listens here: egress through Unix sockets has no effect yet",
         ref=sidecar,
         field=f"spec.egress[{index}].bind",
+        hint="Bind to an address of the workload, such as 127.0.0.1",
     )
