@@ -1,4 +1,6 @@
-"""Steady requests from inside a pod, as a program: ``load.py URL SECONDS``. Prints who answered how often, as JSON.
+"""Steady requests from inside a pod, as a program: ``load.py URL SECONDS``.
+
+Prints as JSON who answered how often, how many answers took half a second and longer, and what was not answered 200.
 
 Half of the lines keep their connection, half make a new one for each request.
 """
@@ -14,6 +16,7 @@ import urllib.parse
 url, seconds = urllib.parse.urlsplit(sys.argv[1]), float(sys.argv[2])
 counts = collections.Counter()
 failures = []
+slow = []
 until = time.monotonic() + seconds
 
 
@@ -32,6 +35,8 @@ def line(keep):
         except (OSError, http.client.HTTPException) as failed:
             failures.append(f"{failed!r} at {begun - until + seconds:.2f}")
             connection.close()
+        if time.monotonic() - begun >= 0.5:
+            slow.append(begun)
         time.sleep(0.005)
     connection.close()
 
@@ -41,4 +46,4 @@ for each in lines:
     each.start()
 for each in lines:
     each.join()
-json.dump({"counts": counts, "failures": failures}, sys.stdout)
+json.dump({"counts": counts, "failures": failures, "slow": len(slow)}, sys.stdout)

@@ -14,33 +14,9 @@ import pytest
 
 from pilotpy.lab import commands
 from tests.lab.conftest import processes
+from tests.lab.requests import app
 
 pytestmark = [pytest.mark.lab, pytest.mark.envoy, pytest.mark.timeout(120)]
-
-
-def app(name, version="v1", replicas=1):
-    return f"""
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}-{version}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {name}, version: {version}}}}}
-  template:
-    metadata: {{labels: {{app: {name}, version: {version}}}}}
-    spec:
-      containers:
-      - name: app
-        image: example/{name}
-        ports: [{{containerPort: 8080}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  selector: {{app: {name}}}
-  ports: [{{name: http, port: 80, targetPort: 8080}}]
----"""
 
 
 @pytest.fixture(scope="module")
