@@ -150,7 +150,8 @@ def _addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _malformed(message: str) -> Finding:
-    return Finding(code=_MALFORMED, severity=Severity.ERROR, message=message)
+    hint = "A proxy of Istio, or an Envoy whose node.id and node.metadata are written as Istio's are, can be served"
+    return Finding(code=_MALFORMED, severity=Severity.ERROR, message=message, hint=hint)
 
 
 class _Malformed(Exception):

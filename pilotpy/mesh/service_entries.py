@@ -167,4 +167,5 @@ def _port_twice(entry: Entry, first: Entry, host: str, number: int) -> Finding:
         message=f"Port {number} of host {host!r} is already defined by {first.ref}",
         ref=entry.ref,
         field="spec.ports",
+        hint="Drop it from one of the two; the older one counts",
     )

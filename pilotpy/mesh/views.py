@@ -129,6 +129,7 @@ def _listening(q: Asking, proxy: Proxy) -> Listening:
                     code="PP0102",
                     severity=Severity.WARNING,
                     message=f"IDLE_TIMEOUT {proxy.idle_timeout[:40]!r} of proxy {proxy.id} is not a duration",
+                    hint="Write it as Go does: 90s, 1m30s",
                 )
             )
     return Listening(
