@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pilotpy.agent.node import Node, node_of_pod, pod_addresses, workload_name
+from pilotpy.analyze.doubts import CHECKS, doubts
 from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, LISTENERS, NAMES, ROUTES
 from pilotpy.compile.collections import COLLECTIONS
 from pilotpy.compile.encoded import Tree
 from pilotpy.engine import Engine, Failure, Put
 from pilotpy.explain.difference import Difference, differences
 from pilotpy.explain.document import opened
-from pilotpy.mesh.checks.doubts import CHECKS, doubts
 from pilotpy.mesh.inputs import puts
 from pilotpy.mesh.kinds import KIND_OF, PODS, PROXIES
 from pilotpy.mesh.proxy import proxy_from_node

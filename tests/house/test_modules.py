@@ -9,7 +9,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 OURS = [*(REPOSITORY / "pilotpy").rglob("*.py"), *(REPOSITORY / "ca" / "pilotpy_ca").rglob("*.py")]
-PURE = ("schema", "model", "engine", "mesh", "compile", "explain")
+PURE = ("schema", "model", "engine", "mesh", "compile", "explain", "analyze")
 
 EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "base", "manager", "impl", "info", "data", "misc"}
 CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")

@@ -49,6 +49,7 @@ def alias_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
             message=f"The alias {own.host} stands for itself in the end",
             ref=ref,
             field="spec.externalName",
+            hint="Let one of them name something that is no alias",
         ),
     )
 
@@ -66,6 +67,7 @@ def _external_name(ref: Ref, index: int) -> Finding:
         " for ports serving TCP protocol from being forwarded correctly",
         ref=ref,
         field=f"spec.ports[{index}].name",
+        hint='Call it "http", "tls-api" or the like',
     )
 
 

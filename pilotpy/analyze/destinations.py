@@ -96,4 +96,5 @@ def _empty_subset(ref: Ref, index: int, name: str) -> Finding:
         " Which may lead to 503 UH (NoHealthyUpstream)",
         ref=ref,
         field=f"spec.subsets[{index}].labels",
+        hint="Name labels that Pods of the service have",
     )

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from pilotpy.analyze.authorization import namespace_doubts, target_doubts
+from pilotpy.analyze.destinations import subset_doubts, verification_doubts
+from pilotpy.analyze.entries import address_doubts, protocol_doubts
+from pilotpy.analyze.gateways import gateway_doubts
+from pilotpy.analyze.ports import alias_doubts, port_name_doubts
+from pilotpy.analyze.sidecars import ambient_doubts, rival_doubts, selector_doubts
 from pilotpy.engine import Asking, Query, query
-from pilotpy.mesh.checks.authorization import namespace_doubts, target_doubts
-from pilotpy.mesh.checks.destinations import subset_doubts, verification_doubts
-from pilotpy.mesh.checks.entries import address_doubts, protocol_doubts
-from pilotpy.mesh.checks.gateways import gateway_doubts
-from pilotpy.mesh.checks.ports import alias_doubts, port_name_doubts
-from pilotpy.mesh.checks.sidecars import ambient_doubts, rival_doubts, selector_doubts
 from pilotpy.model.resource import Finding, Ref
 
 Check = Query[[Ref], tuple[Finding, ...]]

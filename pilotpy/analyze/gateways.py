@@ -50,6 +50,7 @@ def _missing(ref: Ref, field: str, name: str) -> Finding:
         message=f'Referenced gateway not found: "{name}"',
         ref=ref,
         field=field,
+        hint="Gateways of other namespaces are named namespace/name",
     )
 
 
@@ -61,6 +62,7 @@ def _internal(ref: Ref, field: str, name: str) -> Finding:
         f" internal Gateway: {name}",
         ref=ref,
         field=field,
+        hint="Use an HTTPRoute with a Gateway of the Gateway API",
     )
 
 
@@ -72,4 +74,5 @@ def _unserved(ref: Ref, hosts: tuple[str, ...], gateway: str) -> Finding:
         f" not found in Gateway {gateway}",
         ref=ref,
         field="spec.hosts",
+        hint="Add one of the hosts to a server of the gateway",
     )

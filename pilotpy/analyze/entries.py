@@ -76,4 +76,5 @@ def _conflict(ref: Ref, host: str, index: int, number: int, protocols: set[tuple
         f" with conflicting protocols ({spoken})",
         ref=ref,
         field=f"spec.ports[{index}].protocol",
+        hint="Give the port one protocol in all of them, or export them to different namespaces",
     )

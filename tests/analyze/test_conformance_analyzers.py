@@ -5,8 +5,8 @@ from collections import Counter
 
 import msgspec
 
+from pilotpy.analyze.doubts import doubts
 from pilotpy.engine import Engine, Put
-from pilotpy.mesh.checks.doubts import doubts
 from pilotpy.mesh.kinds import KIND_OF, MESH_CONFIG
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.schema.decode import decode_object

@@ -83,6 +83,7 @@ def _nobody(ref: Ref, labels: str) -> Finding:
         message=f"No matching workloads for this resource with the following labels: {labels}",
         ref=ref,
         field="spec.selector.matchLabels" if labels else "",
+        hint="Name labels that Pods have" if labels else "There are no Pods in this namespace",
     )
 
 
@@ -93,4 +94,5 @@ def _missing(ref: Ref, field: str, name: str) -> Finding:
         message=f'Referenced namespace not found: "{name}"',
         ref=ref,
         field=field,
+        hint="Name a namespace that exists; a star may stand at one end",
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilotpy.mesh.checks.doubts import doubts
+from pilotpy.analyze.doubts import doubts
 from pilotpy.model.destination_rule import Subset
 from pilotpy.model.resource import Ref
 from pilotpy.model.service_entry import ServicePort
