@@ -27,7 +27,9 @@ def disjoint(ways: Iterable[Way], note: Callable[[Finding], None]) -> Iterator[W
         if names == {_ANY}:
             subnets = {subnet for subnet in subnets if (subnet, _ANY) not in taken}
         names = {name for name in names if not any((subnet, name) in taken for subnet in subnets)}
-        if (names, subnets) != (asked_names, asked_subnets) and way.origin is not None:
+        # A service without a rule may well give way to an older one: its author is told elsewhere.
+        told = way.origin is not None or _MALFORMED in asked_names | asked_subnets
+        if told and (names, subnets) != (asked_names, asked_subnets):
             note(_lost(way, everything=not (names and subnets)))
         if names and subnets:
             taken |= {(subnet, name) for subnet in subnets for name in names}
@@ -67,7 +69,7 @@ def _lost(way: Way, *, everything: bool) -> Finding:
         code="PP0204",
         severity=Severity.WARNING,
         message=f"Match {what}: another takes the same connections before it, or a server name or subnet is malformed",
-        ref=way.origin,
+        ref=way.origin or way.service,
         field=way.field,
         hint="Server names may start with '*.', subnets are like 10.0.0.0/8; give each to one rule",
     )

@@ -83,6 +83,8 @@ def settings(q: Asking) -> Settings:
 def _unread(mesh: MeshConfig) -> Iterator[str]:
     if mesh.enable_tracing and mesh.default_providers.tracing:
         yield "defaultProviders.tracing"
+    if mesh.outbound_traffic_policy.mode == "ALLOW_ANY_DYNAMIC_DNS":
+        yield "outboundTrafficPolicy.mode"
     if mesh.default_config.connection_settings is not None:
         yield "defaultConfig.connectionSettings"
 

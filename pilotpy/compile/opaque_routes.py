@@ -12,9 +12,10 @@ from pilotpy.compile.destinations import Target, target
 from pilotpy.compile.listener_settings import Terms
 from pilotpy.compile.naming import BLACK_HOLE, cluster_name
 from pilotpy.compile.network_filters import TcpRoute, Tunnel
-from pilotpy.compile.outbound import is_headless, ranges, vips
+from pilotpy.compile.outbound import ranges
 from pilotpy.compile.stat_name import stat_name
 from pilotpy.engine import Asking
+from pilotpy.mesh.aliases import aliases
 from pilotpy.mesh.opaque_rules import OpaqueRule, Source, holds, opaque_rules
 from pilotpy.mesh.own import selected_for_all
 from pilotpy.mesh.service import Port, Protocol, Service
@@ -32,7 +33,8 @@ class Way(NamedTuple):
     server_names: tuple[str, ...] = ()  # empty: any
     subnets: tuple[str, ...] = ()  # of the destination; empty: any
     origin: Ref | None = None  # the VirtualService that says so; None: the default
-    field: str = ""  # of its rule
+    service: Ref | None = None  # the object that the service comes from
+    field: str = ""  # of its rule, or of the service that has no rule
     mongo: bool = False  # MongoDB's messages are counted
 
 
@@ -44,22 +46,23 @@ class Client(NamedTuple):
     terms: Terms
 
 
-def ways(q: Asking, found: Service, port: Port, subnets: tuple[str, ...], client: Client) -> list[Way]:
+def ways(q: Asking, found: Service, port: Port, client: Client, *, shares: bool) -> list[Way]:
     """The ways of a port's connections, most important first; later ones may match what earlier ones do.
 
-    `subnets` tell the connections of a service that shares its listener; empty where it has one of its own.
+    A service that shares the wildcard address is told apart by its subnets and, over TLS, by its names.
     """
+    subnets = ranges(found) if shares else ()
     tls = port.protocol in _TLS
     found_ways: list[Way] = []
     for rule in _rules(q, client, tls=tls):
         for names, to in _matched(rule, port, client.source):
-            found_ways.append(Way(_ruled(q, rule, port, client), names, to or subnets, rule.ref, rule.field))
+            found_ways.append(Way(_ruled(q, rule, port, client), names, to or subnets, rule.ref, field=rule.field))
             if not tls and not to:
                 return found_ways
     if tls and found_ways:
         return found_ways
-    names = (found.key.host,) if tls and _shares(found) else ()
-    return [*found_ways, Way(_default(q, found, port, client), names, subnets)]
+    names = (found.key.host, *q(aliases, found.key.host)) if tls and shares else ()
+    return [*found_ways, Way(_default(q, found, port, client), names, subnets, field="spec.hosts")]
 
 
 _TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
@@ -83,11 +86,6 @@ def _matched(rule: OpaqueRule, port: Port, source: Source) -> Iterator[tuple[tup
         yield (), ()
     elif matches:
         yield (), tuple(dict.fromkeys(subnet for match in matches for subnet in match.destination_subnets))
-
-
-def _shares(found: Service) -> bool:
-    """Whether only the server name tells the service from others in its listener."""
-    return bool(ranges(found)) or (not vips(found) and not is_headless(found))
 
 
 def _default(q: Asking, found: Service, port: Port, client: Client) -> TcpRoute:

@@ -25,7 +25,6 @@ from pilotpy.compile.outbound import (
     exits,
     http_proxy_port,
     port_of,
-    ranges,
     slots,
     sniffed_route,
 )
@@ -37,6 +36,7 @@ from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Fallback, Features, Listening, Part, Scope, Selected
+from pilotpy.model.resource import Ref
 
 FIRST_UNPRIVILEGED: Final = 1024
 
@@ -159,9 +159,10 @@ def _listener(q: Asking, slot: Slot, opaque: Opaque, around: Around, routes: str
         port = port_of(found, slot.port, around.manner)
         if port.protocol is Protocol.AUTO and not routes:
             routes = sniffed_route(member.service.host, slot.port)
-        subnets = ranges(found) if slot.address == around.manner.bind else ()
-        of_port = ways(q, found, port, subnets, Client(member, opaque.source, common))
-        wanted += [way._replace(mongo=port.protocol is Protocol.MONGO) for way in of_port]
+        client = Client(member, opaque.source, common)
+        of_port = ways(q, found, port, client, shares=slot == Slot(ANYWHERE, slot.port))
+        is_mongo, source = port.protocol is Protocol.MONGO, Ref(*found.source)
+        wanted += [way._replace(mongo=is_mongo, service=source) for way in of_port]
     chains = [opaque_chain(way, common) for way in disjoint(wanted, q.note)]
     http = []
     if routes:

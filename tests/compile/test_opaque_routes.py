@@ -125,6 +125,27 @@ def test_no_two_chains_of_a_listener_take_the_same_connections(rules, expected, 
     assert world.codes(listeners, *key) == [("PP0204", Ref("VirtualService", "default", "v"))] * noted
 
 
+def test_a_host_that_no_server_name_can_match_is_said():
+    world = World(entry("e", '"*-v1.a.com"', "443 TLS", resolution="NONE"))
+    seen = world.view("client.default")
+    assert chains(listened_by(world, seen)["0.0.0.0_443"]) == ["all -> tcp PassthroughCluster"]
+    key = (seen.scope, seen.inbound, seen.features, seen.listening)
+    assert world.codes(listeners, *key) == [("PP0204", Ref("ServiceEntry", "default", "e"))]
+
+
+def test_aliases_are_server_names_too():
+    alias = """
+apiVersion: v1
+kind: Service
+metadata: {name: other, namespace: default}
+spec: {type: ExternalName, externalName: a.com}
+"""
+    assert chains(listened(World(entry("e", "a.com", "443 TLS"), alias))["0.0.0.0_443"]) == [
+        "sni a.com sni other.default.svc.cluster.local -> tcp outbound|443||a.com",
+        ELSEWHERE,
+    ]
+
+
 def test_mongodb_is_counted_before_it_is_passed_on():
     chain = listened(World(service("a", "mongo:27017")))["10.96.0.1_27017"].filter_chains[0]
     assert [each.name for each in chain.filters] == [
