@@ -26,16 +26,16 @@ from pilotpy.compile.features import (
 from pilotpy.compile.naming import cluster_name, outbound_name
 from pilotpy.compile.pieces import origin
 from pilotpy.compile.route_match import everything, is_everything, match_flaws, route_match
+from pilotpy.compile.route_settings import route_settings
 from pilotpy.compile.route_site import Site
 from pilotpy.compile.vantage import Vantage
 from pilotpy.compile.wire import delimited, serialised
 from pilotpy.engine import Asking, query
-from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.service import ServiceKey
 from pilotpy.mesh.traffic_policy import traffic_rule
 from pilotpy.mesh.virtual_services import Rule, holds, rules
 from pilotpy.model.resource import Ref
-from pilotpy.model.virtual_service import Destination, HTTPMatchRequest, HTTPRetry
+from pilotpy.model.virtual_service import Destination, HTTPMatchRequest
 from pilotpy.schema.re2 import RE2
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
 
@@ -81,7 +81,7 @@ def ruled_routes(q: Asking, ref: Ref, port: int, seen_from: Vantage) -> bytes:
 
     made: list[Route] = []
     for index, rule in enumerate(q(rules, ref)):
-        site = Site(port, ref, rule, q(default_retries), found, q.note)
+        site = Site(port, ref, rule, q(route_settings), found, q.note)
         numbers = {match for _, number, match in seen_from.held if number == index}
         made += _routes(rule, site, numbers)
         if not rule.route.match or (made and is_everything(made[-1].match)):
@@ -99,16 +99,10 @@ def default_routes(q: Asking, key: ServiceKey, applied: tuple[Ref, ...], port: i
     if applied:
         balancing = q(traffic_rule, applied).policy(port).load_balancer
         hash_policy.add(route.route, balancing.consistent_hash if balancing else None)
-    policy = retries.retry_policy(q(default_retries))
+    policy = retries.retry_policy(q(route_settings).retries)
     if policy is not None:
         route.route.retry_policy.CopyFrom(policy)
     return delimited(_ROUTES_FIELD, serialised(route))
-
-
-@query
-def default_retries(q: Asking) -> HTTPRetry | None:
-    """The mesh's retry policy for routes that have none; None: Istio's own."""
-    return q(mesh_config).default_http_retry_policy
 
 
 def _routes(rule: Rule, site: Site, held: set[int]) -> Iterator[Route]:

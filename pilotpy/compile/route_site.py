@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pilotpy.compile.destinations import Target
+from pilotpy.compile.route_settings import RouteSettings
 from pilotpy.mesh.virtual_services import Rule
 from pilotpy.model.resource import Finding, Ref, Severity
-from pilotpy.model.virtual_service import Destination, HTTPRetry
+from pilotpy.model.virtual_service import Destination
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
 
 
@@ -18,7 +19,7 @@ class Site(NamedTuple):
     port: int  # of the listener
     source: Ref  # the VirtualService whose hosts these are; the rule may be its delegate's
     rule: Rule
-    default_retries: HTTPRetry | None  # the mesh's, for rules that say nothing
+    settings: RouteSettings
     target: Callable[[Destination], Target]
     note: Callable[[Finding], None]
 

@@ -15,11 +15,11 @@ from pilotpy.compile.features import timeouts
 from pilotpy.compile.http_routes import default_routes, ruled_routes
 from pilotpy.compile.naming import PASSTHROUGH
 from pilotpy.compile.route_match import everything
+from pilotpy.compile.route_settings import route_settings
 from pilotpy.compile.vantage import Vantage, toward
 from pilotpy.compile.wire import delimited, serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.aliases import aliases
-from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Fallback, Selected
 from pilotpy.model.resource import Ref
@@ -38,14 +38,18 @@ def virtual_host(q: Asking, selected: Selected, port: int, called: Called, seen_
         return NOTHING
     domains = called.domains(found, q(aliases, selected.service.host), port)
     routes = _routes(q, selected, port, seen_from)
-    return _field(f"{selected.service.host}:{port}", domains, routes, attempts_counted=q(attempts_counted))
+    return _field(
+        f"{selected.service.host}:{port}", domains, routes, attempts_counted=q(route_settings).attempts_counted
+    )
 
 
 @query
 def sniffed_host(q: Asking, selected: Selected, port: int, seen_from: Vantage) -> Rope:
     """The virtual host of a service's port for a listener that serves nothing else: any domain means the service."""
     routes = _routes(q, selected, port, seen_from)
-    return _field(f"{selected.service.host}:{port}", (EVERYTHING,), routes, attempts_counted=q(attempts_counted))
+    return _field(
+        f"{selected.service.host}:{port}", (EVERYTHING,), routes, attempts_counted=q(route_settings).attempts_counted
+    )
 
 
 @query
@@ -53,7 +57,7 @@ def loose_host(q: Asking, host: str, ref: Ref, port: int, seen_from: Vantage) ->
     """The virtual host of a VirtualService's host that is no service; no bytes if no rule holds on the port."""
     routes = q(ruled_routes, ref, port, seen_from)
     domains = (host,) if routes else ()
-    return _field(f"{host}:{port}", domains, routes, attempts_counted=q(attempts_counted))
+    return _field(f"{host}:{port}", domains, routes, attempts_counted=q(route_settings).attempts_counted)
 
 
 @query
@@ -63,19 +67,13 @@ def fallback_host(q: Asking, fallback: Fallback) -> Rope:
     route = Route(name=name, match=everything())
     if fallback.allow_any:
         route.route.cluster = fallback.egress_proxy or PASSTHROUGH
+        route.route.append_x_forwarded_host = q(route_settings).host_told
         timeouts.bound(route.route, timeouts.NONE)
     else:
         route.direct_response.status = 502
     host = VirtualHost(name=name, domains=[EVERYTHING], routes=[route])
-    host.include_request_attempt_count = q(attempts_counted)
+    host.include_request_attempt_count = q(route_settings).attempts_counted
     return Rope([delimited(_FIELD, serialised(host))])
-
-
-@query
-def attempts_counted(q: Asking) -> bool:
-    """Whether requests say to their receiver which attempt they are."""
-    headers = q(mesh_config).default_config.proxy_headers
-    return not (headers and headers.attempt_count and headers.attempt_count.disabled)
 
 
 def _field(name: str, domains: tuple[str, ...], routes: bytes, *, attempts_counted: bool) -> Rope:

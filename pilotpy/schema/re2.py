@@ -13,7 +13,8 @@ RE2 = "write it in the syntax of RE2, github.com/google/re2/wiki/Syntax"  # a hi
 
 _MOST_REPETITIONS = 1000
 _LARGEST = 32768  # instructions of the compiled program, as bootstraps of Istio's kind allow; Envoy alone allows 100
-_DEEPEST = 1000
+_RANGES = 8  # of bytes, at the most, in a class that has a name
+_DEEPEST = 100  # groups in groups; RE2 takes 1000, this reader is recursive
 _CLASSES = re.compile("\\^?(alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit)")
 _CATEGORIES = re.compile("Any|C[cfos]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?")
 _SCRIPTS = re.compile(
@@ -98,8 +99,8 @@ class _Reader:
                 raise _Refused(f"no argument for repetition operator: {count[0]}")
             start, before = self.at, self.size
             inner = self._one(depth)
-            # A group counts what is in it. Of all else a sign may be a class, of several ranges.
-            self.size += 3 if here == "(" else 1 if here.isalnum() else 4 * (self.at - start)
+            # Groups and classes count what is in them; an escape may be a class of many ranges.
+            self.size += 4 * (self.at - start) if here == "\\" else 3
             repeatable = inner > 0
             if repeatable:
                 copies = max(copies, self._repeated(inner, before))
@@ -187,14 +188,17 @@ class _Reader:
         first = True
         while self.at >= len(self.text) or first or self.text[self.at] != "]":
             first = False
+            self.size += 2
             if self.at >= len(self.text):
                 raise _Refused("missing ]: " + self.text[start:])
             if self.text.startswith("[:", self.at) and (end := self.text.find(":]", self.at + 2)) > 0:
                 if not _CLASSES.fullmatch(self.text, self.at + 2, end):
                     raise _Refused("invalid character class range: " + self.text[self.at : end + 2])
                 self.at = end + 2
+                self.size += _RANGES
                 continue
             low = self._member(start)
+            self.size += 0 if low else _RANGES
             if low and self.text.startswith("-", self.at) and self.text[self.at + 1 : self.at + 2] not in {"", "]"}:
                 before = self.at
                 self.at += 1

@@ -5,6 +5,7 @@ import pytest
 from pilotpy.engine import Put
 from pilotpy.mesh.kinds import MESH_CONFIG
 from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.mesh_proxy_config import AttemptCount, ProxyConfig, ProxyHeaders, XForwardedHost
 from pilotpy.model.virtual_service import HTTPRetry
 from tests.compile.routing import (
     RATINGS,
@@ -313,3 +314,13 @@ def test_what_envoy_would_refuse_is_answered_with_500_and_said(http, field, code
     status = route.direct_response.status
     assert status == 500
     assert (code, f"spec.http[0].{field}") in {(found.code, found.field) for found in findings(world)}
+
+
+def test_the_mesh_may_count_no_attempts_and_tell_the_host_before_a_rewrite():
+    world = World(service("reviews", address="10.0.0.1"), virtual_service(f"- {{rewrite: {{uri: /a}}, {TO_REVIEWS}}}"))
+    headers = ProxyHeaders(attempt_count=AttemptCount(disabled=True), x_forwarded_host=XForwardedHost(enabled=True))
+    config = MeshConfig(default_config=ProxyConfig(proxy_headers=headers))
+    world.engine.apply([Put(MESH_CONFIG, ("",), config)])
+    found = hosts(world)
+    assert not any(host.include_request_attempt_count for host in found.values())
+    assert all(route.route.append_x_forwarded_host for host in found.values() for route in host.routes)

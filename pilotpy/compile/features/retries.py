@@ -33,7 +33,7 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
     """Retry forwarded requests as the rule says, else as the mesh does."""
     if not route.HasField("route"):
         return
-    wanted = site.default_retries if rule.retries is None else rule.retries
+    wanted = site.settings.retries if rule.retries is None else rule.retries
     only = rule.route[0].destination if len(rule.route) == 1 else None
     hashed = only is not None and site.target(only).consistent_hash is not None
 

@@ -18,6 +18,7 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
     if not route.HasField("route"):
         return
     wanted = rule.rewrite or HTTPRewrite()
+    route.route.append_x_forwarded_host = rule.rewrite is not None and site.settings.host_told
     host = wanted.authority or authority(rule.headers)
     if host:
         if why := unfit(host):
