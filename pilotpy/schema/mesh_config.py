@@ -21,6 +21,7 @@ from pilotpy.schema.documents import Lines, documents
 from pilotpy.schema.paths import remove
 from pilotpy.schema.problem import Problem, Problems
 from pilotpy.schema.problems import custom, problems, without_nulls
+from pilotpy.schema.unsupported import unsupported_settings
 from pilotpy.schema.validation.mesh_config import mesh, networks
 
 T = TypeVar("T", bound=Message)
@@ -42,7 +43,7 @@ class ReadNetworks(NamedTuple):
 
 def mesh_config(text: bytes | str, file: str) -> ReadMesh:
     """The configuration that a YAML text describes; empty text is all defaults. Never raises."""
-    config, findings = _read(text, file, MeshConfig, mesh)
+    config, findings = _read(text, file, MeshConfig, _mesh)
     if config is None:
         return ReadMesh(None, findings)
     merged = msgspec.structs.replace(
@@ -56,6 +57,11 @@ def mesh_config(text: bytes | str, file: str) -> ReadMesh:
 def mesh_networks(text: bytes | str, file: str) -> ReadNetworks:
     """The networks that a YAML text describes; empty text is none. Never raises."""
     return ReadNetworks(*_read(text, file, MeshNetworks, networks))
+
+
+def _mesh(config: MeshConfig) -> Problems:
+    yield from mesh(config)
+    yield from unsupported_settings(config)
 
 
 def _merged(written: tuple[ExtensionProvider, ...]) -> tuple[ExtensionProvider, ...]:

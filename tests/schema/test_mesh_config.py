@@ -54,7 +54,8 @@ def test_providers_are_merged_by_name():
 
 
 def test_aliases_are_sorted_and_told_once():
-    assert right("trustDomainAliases: [b, a, b]").trust_domain_aliases == ("a", "b")
+    config, _ = mesh_config("trustDomainAliases: [b, a, b]", "mesh.yaml")
+    assert config.trust_domain_aliases == ("a", "b")
 
 
 def test_what_is_wrong_is_said_with_its_line():

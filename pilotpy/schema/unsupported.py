@@ -1,0 +1,131 @@
+"""What is read, understood, and without effect yet: whole kinds, and single fields of others.
+
+A line goes when its kind or field is compiled. What can only be told from other objects, or from
+the proxy that asks, is told where it is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.resource import Finding, Resource
+from pilotpy.schema import codes
+from pilotpy.schema.paths import below
+from pilotpy.schema.problem import Problem, Problems, warning
+
+_KINDS: Final = {
+    "AuthorizationPolicy": "requests that it refuses are let through",
+    "CronJob": "it makes no Pods",
+    "EnvoyFilter": "nothing is patched",
+    "Gateway": "no gateway is configured",
+    "PeerAuthentication": "connections are plaintext",
+    "ProxyConfig": "proxies are started without it",
+    "RequestAuthentication": "tokens are not verified",
+    "Telemetry": "the mesh configuration alone says what is reported",
+    "TrafficExtension": "the filter does not run",
+    "WasmPlugin": "the plugin does not run",
+    "WorkloadGroup": "no workload can register itself",
+}
+
+_FIELDS: Final = {
+    "ServiceEntry": {"subjectAltNames": "connections are plaintext: there is no name to verify"},
+    "Service": {"sessionAffinity": "a DestinationRule with consistentHash keeps clients at one endpoint"},
+    "Sidecar": {"ingress[*].tls": "the listener takes plaintext"},
+    "VirtualService": {"tcp[*].match[*].sourceSubnet": "connections from everywhere match"},
+}
+"""By kind: fields below spec, and what happens instead."""
+
+_MESH: Final = {
+    "ca": "no certificates are issued",
+    "caCertificates": "no certificates are issued",
+    "certificates": "no certificates are issued",
+    "configSources": "objects are read from where the command says",
+    "defaultInboundHttpRetryPolicy": "inbound requests are not retried",
+    "discoverySelectors": "all namespaces count",
+    "enableAutoMtls": "connections are plaintext",
+    "enablePrometheusMerge": "the application's metrics stay where they are",
+    "hboneIdleTimeout": "there is no ambient mesh",
+    "ingressClass": "no Ingress is served",
+    "ingressControllerMode": "no Ingress is served",
+    "ingressSelector": "no Ingress is served",
+    "ingressService": "no Ingress is served",
+    "meshMTLS": "connections are plaintext",
+    "serviceEntryVisibility": "exportTo alone says who sees a ServiceEntry",
+    "serviceScopeConfigs": "there is no ambient mesh",
+    "serviceSettings": "there is one cluster",
+    "tlsDefaults": "connections are plaintext",
+    "trustDomainAliases": "connections are plaintext: nobody has an identity",
+    "verifyCertificateAtClient": "connections are plaintext",
+    "defaultConfig.connectionSettings": "connections have Envoy's limits",
+    "defaultConfig.envoyAccessLogService": "access logs go to files",
+    "defaultConfig.envoyMetricsService": "metrics are scraped",
+    "defaultConfig.extraStatTags": "metrics have the usual tags",
+    "defaultConfig.fileFlushInterval": "access logs are flushed as Envoy does",
+    "defaultConfig.fileFlushMinSizeKb": "access logs are flushed as Envoy does",
+    "defaultConfig.gatewayTopology": "no gateway is configured",
+    "defaultConfig.privateKeyProvider": "connections are plaintext",
+    "defaultConfig.proxyStatsMatcher": "metrics are the usual ones",
+    "defaultConfig.runtimeValues": "Envoy's runtime is as it was built",
+    "defaultConfig.statsCompression": "metrics are sent as Envoy does",
+    "defaultConfig.statsdUdpAddress": "metrics are scraped",
+}
+
+
+def unsupported(resource: Resource[Any]) -> list[Finding]:
+    """What of a resource has no effect yet."""
+    kind = resource.ref.kind
+    if kind in _KINDS:
+        found: Problems = iter((_without_effect("kind", kind, _KINDS[kind]),))
+    else:
+        found = _fields(resource.spec, "spec", _FIELDS.get(kind, {}))
+    return [problem.finding(resource.ref) for problem in found]
+
+
+def unsupported_settings(config: MeshConfig) -> Problems:
+    """What of a mesh configuration has no effect yet."""
+    return _fields(config, "", _MESH)
+
+
+def _fields(spec: Any, at: str, table: Mapping[str, str]) -> Problems:
+    for pattern, instead in table.items():
+        for field in _written(spec, pattern.split("."), at):
+            yield _without_effect(field, pattern.rpartition(".")[2], instead)
+
+
+def _without_effect(field: str, name: str, instead: str) -> Problem:
+    return warning(field, f"{name} has no effect yet: {instead}", code=codes.NOT_COMPILED)
+
+
+def _written(value: Any, steps: list[str], at: str) -> Iterator[str]:
+    """The paths that a pattern stands for, of fields that differ from their defaults."""
+    step, *rest = steps
+    name = step.removesuffix("[*]")
+    struct: type[msgspec.Struct] = type(value)
+    field, default = _known(struct)[name]
+    here, inner = below(at, name), getattr(value, field)
+    if inner == default:
+        return
+    if not rest:
+        yield here
+    elif step.endswith("[*]"):
+        for key, one in inner.items() if isinstance(inner, Mapping) else enumerate(inner):
+            yield from _written(one, rest, below(here, key))
+    else:
+        yield from _written(inner, rest, here)
+
+
+@cache
+def _known(struct: type[msgspec.Struct]) -> Mapping[str, tuple[str, Any]]:
+    """The fields of a struct by their names in JSON: how they are called here, and their defaults."""
+    return {
+        field.encode_name: (
+            field.name,
+            field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory(),
+        )
+        for field in msgspec.structs.fields(struct)
+    }

@@ -1,0 +1,62 @@
+"""What has no effect yet says so, and what is not written says nothing."""
+
+import pytest
+import yaml
+
+from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.schema import codes, unsupported
+from pilotpy.schema.admission import admitted
+from pilotpy.schema.kinds import SCHEMAS
+from pilotpy.schema.mesh_config import mesh_config
+
+
+def said(text):
+    return [(finding.code, finding.field) for finding in admitted(yaml.safe_load(text)).findings]
+
+
+def test_a_kind_without_effect_says_so():
+    text = "{apiVersion: networking.istio.io/v1, kind: WorkloadGroup, metadata: {name: g}, spec: {template: {}}}"
+    assert said(text) == [(codes.NOT_COMPILED, "kind")]
+
+
+def test_a_field_without_effect_says_so_wherever_it_stands():
+    text = """
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: v}
+        spec:
+          hosts: [a]
+          tcp:
+          - match: [{port: 1}, {port: 2, sourceSubnet: 10.0.0.0/8}]
+            route: [{destination: {host: a}}]
+    """
+    assert said(text) == [(codes.NOT_COMPILED, "spec.tcp[0].match[1].sourceSubnet")]
+
+
+def test_what_is_not_written_says_nothing():
+    assert said("{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}") == []
+
+
+def test_a_setting_of_the_mesh_without_effect_says_so():
+    text = "accessLogFile: /dev/stdout\nca: {address: x:1}\ndefaultConfig:\n  statsdUdpAddress: x:1\n"
+    _, findings = mesh_config(text, "mesh.yaml")
+    assert [(one.code, one.field, one.line) for one in findings] == [
+        (codes.NOT_COMPILED, "ca", 2),
+        (codes.NOT_COMPILED, "defaultConfig.statsdUdpAddress", 4),
+    ]
+
+
+def test_defaults_are_no_settings():
+    assert list(unsupported.unsupported_settings(MeshConfig())) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern"), [(kind, one) for kind, fields in unsupported._FIELDS.items() for one in fields]
+)
+def test_every_line_of_the_table_names_a_field(kind, pattern):
+    (struct,) = (schema.spec for (_, name), schema in SCHEMAS.items() if name == kind)
+    assert pattern.split(".")[0].removesuffix("[*]") in struct.__struct_encode_fields__
+
+
+def test_every_kind_of_the_table_is_known():
+    assert unsupported._KINDS.keys() <= {kind for _, kind in SCHEMAS}
