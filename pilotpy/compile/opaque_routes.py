@@ -26,6 +26,9 @@ from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy.model.virtual_service import Destination, TLSMatchAttributes
 
 
+_TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
+
+
 class Way(NamedTuple):
     """Connections that match go somewhere."""
 
@@ -63,9 +66,6 @@ def ways(q: Asking, found: Service, port: Port, client: Client, *, shares: bool)
         return found_ways
     names = (found.key.host, *q(aliases, found.key.host)) if tls and shares else ()
     return [*found_ways, Way(_default(q, found, port, client), names, subnets, field="spec.hosts")]
-
-
-_TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
 
 
 def _rules(q: Asking, client: Client, *, tls: bool) -> list[OpaqueRule]:
