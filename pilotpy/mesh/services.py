@@ -205,15 +205,7 @@ def _from_kubernetes(q: Asking, key: ServiceKey, written: Resource[KubeService])
         name=written.ref.name,
         registry=Registry.KUBERNETES,
         resolution=resolution,
-        ports=tuple(
-            Port(
-                port.port,
-                port.name,
-                selected_protocol(port.port, port.name, port.protocol, port.app_protocol or ""),
-                port.target_port or 0,
-            )
-            for port in spec.ports
-        ),
+        ports=_ports(spec),
         addresses=() if headless or resolution is Resolution.ALIAS else vips,
         selector=tuple(sorted(spec.selector.items())),
         labels=tuple(sorted(written.meta.labels.items())),
@@ -227,6 +219,21 @@ def _from_kubernetes(q: Asking, key: ServiceKey, written: Resource[KubeService])
         publish_not_ready=spec.publish_not_ready_addresses,
         age=written.age_order,
         source=written.ref,
+    )
+
+
+def _ports(spec: KubeService) -> tuple[Port, ...]:
+    """Return the ports of a Service as written, without those of UDP whose number TCP has too."""
+    numbers = {port.port for port in spec.ports if port.protocol != "UDP"}
+    return tuple(
+        Port(
+            port.port,
+            port.name,
+            selected_protocol(port.port, port.name, port.protocol, port.app_protocol or ""),
+            port.target_port or 0,
+        )
+        for port in spec.ports
+        if port.protocol != "UDP" or port.port not in numbers
     )
 
 

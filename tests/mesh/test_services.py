@@ -83,6 +83,14 @@ def test_the_mesh_says_who_sees_services_that_do_not():
         assert list(world.engine.ask(restricted_services, namespace)) == seen
 
 
+def test_of_two_transports_on_one_port_clients_of_the_mesh_see_tcp():
+    dns = "{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53}, {name: log, port: 514, protocol: UDP}"
+    head = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n"
+    world = World(f"{head}spec: {{ports: [{dns}]}}")
+    found = world.engine.ask(service, key("shop", "web"))
+    assert [(port.name, port.protocol) for port in found.ports] == [("dns-tcp", Protocol.TCP), ("log", Protocol.UDP)]
+
+
 def test_identities_that_a_service_names():
     annotation = "alpha.istio.io/kubernetes-serviceaccounts: 'a,b', alpha.istio.io/canonical-serviceaccounts: 'x@y'"
     accounts = ("x@y", "spiffe://cluster.local/ns/shop/sa/a", "spiffe://cluster.local/ns/shop/sa/b")
