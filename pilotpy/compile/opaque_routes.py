@@ -25,7 +25,6 @@ from pilotpy.mesh.view import Selected
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy.model.virtual_service import Destination, TLSMatchAttributes
 
-
 _TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
 
 
