@@ -53,7 +53,10 @@ class Kubelet:
         self._known = names(services, pods.values())
         plans = {ref: self._plan(pod, services) for ref, pod in pods.items()}
         for ref, running in list(self._running.items()):
-            if running.plan != plans.get(ref):
+            made = plans.get(ref)
+            if made is not None and running.plan.differs_in_ports_only(made):
+                running.listen(made)
+            elif running.plan != made:
                 self._end(ref, drain=True)
         for ref, wanted_plan in plans.items():
             if wanted_plan is not None and ref not in self._running and ref not in self._ending:

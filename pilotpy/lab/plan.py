@@ -52,6 +52,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """As people call it: "NAME.NAMESPACE"."""
         return f"{self.ref.name}.{self.ref.namespace}"
 
+    def differs_in_ports_only(self, other: Plan) -> bool:
+        """Whether an echo application that listens on more or fewer ports is all the difference."""
+        same_ports = msgspec.structs.replace(other, ports=self.ports)
+        return not self.command and self.ports != other.ports and self == same_ports
+
 
 def plan(pod: Resource[Pod], services: Iterable[Resource[KubeService]], discovery: Address, *, marked: bool) -> Plan:
     """What to run for a Pod with an address. ``marked``: Envoy has no user of its own, its packets are marked."""

@@ -57,6 +57,7 @@ class RunningPod:
         self._report = report
         self.finished = asyncio.Event()  # the application came to its end, and shall not run again
         self._processes = set[Process]()
+        self._tasks: asyncio.TaskGroup | None = None  # once there is a network to run programs in
         self._living = asyncio.create_task(self._live())
 
     def process_ids(self) -> set[int]:
@@ -82,7 +83,8 @@ class RunningPod:
             _log.error("%s: no network: %s", self.plan.name, failed)
             return
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_app(tasks))
+            self._tasks = tasks
+            tasks.create_task(self._run_app(tasks, self.plan.ports))
             if self.plan.start is not None:
                 tasks.create_task(self._run_envoy(tasks))
             tasks.create_task(self._become_ready())
@@ -93,9 +95,16 @@ class RunningPod:
             with self.network.inside():
                 capture.apply(self.plan.capture)
 
-    async def _run_app(self, tasks: asyncio.TaskGroup) -> None:
+    def listen(self, plan: Plan) -> None:
+        """Have the echo application listen on the ports of ``plan`` too, which is otherwise as the present one."""
+        added = tuple(port for port in plan.ports if port not in self.plan.ports)
+        self.plan = plan
+        if added and self._tasks is not None:
+            self._tasks.create_task(self._run_app(self._tasks, added))
+
+    async def _run_app(self, tasks: asyncio.TaskGroup, ports: tuple[int, ...]) -> None:
         pause = _Pause()
-        while await self._ended("app", self._app()) or self.plan.restarts:
+        while await self._ended("app", self._app(ports)) or self.plan.restarts:
             await self._start_again(tasks, pause)
         self.finished.set()
 
@@ -124,10 +133,10 @@ class RunningPod:
             tasks.create_task(self._become_ready())
         await asyncio.sleep(pause.next(asyncio.get_running_loop().time()))
 
-    def _app(self) -> Program:
+    def _app(self, ports: tuple[int, ...]) -> Program:
         own = (
             *(sys.executable, "-I", "-S", echo.__file__),
-            *("--ports", ",".join(map(str, self.plan.ports))),
+            *("--ports", ",".join(map(str, ports))),
             *("--identity", json.dumps(self.plan.identity), "--packages", self._machine.packages),
         )
         environment = {

@@ -50,4 +50,4 @@ def try_next(lab: State, target: str) -> Iterator[str]:
         if target:
             yield f"  pilotpy lab curl {name} {target}"
         yield f"  pilotpy lab exec {name} -- sh"
-    yield f"Edit what is in {' '.join(lab.folders)} and watch. Ctrl-C takes everything down."
+    yield f"Edit what is in {' '.join(lab.folders)} and watch. To end it: Ctrl-C where it runs, or pilotpy lab down"

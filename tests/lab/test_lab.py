@@ -73,9 +73,27 @@ def test_pods_come_and_go_with_the_folder(running):
     assert running.curl("client-v1", "http://server/")["version"] == "v1"
 
 
+def test_a_new_service_reaches_running_pods_on_a_port_of_its_own(running):
+    before = {pod.name for pod in commands.status().pods}
+    other = app("server").split("---")[1].replace("name: server", "name: other").replace("8080", "8081")
+    running.write("other.yaml", other)
+    until(lambda: "server-v1" in running.run("client-v1", "curl", "-sS", "http://other/", check=False))
+    assert {pod.name for pod in commands.status().pods} == before
+    (running.folder / "other.yaml").unlink()
+
+
+def test_a_program_that_cannot_run_is_told(running):
+    broken = app("broken").split("---")[0]
+    running.write("broken.yaml", broken.replace("{labels", "{annotations: {lab.pilotpy.dev/command: nonsense}, labels"))
+    log = running.home / "pilotpy" / "lab.log"
+    until(lambda: "app ended with status 127" in log.read_text())
+    (running.folder / "broken.yaml").unlink()
+    until(lambda: commands.status().settled)
+
+
 def test_an_application_that_dies_is_started_again(running):
     listing = running.run("server-v1", "ps", "-ewwo", "pid,args")
-    (echo,) = [line.split()[0] for line in listing.splitlines() if '"server-v1' in line and "echo.py" in line]
+    echo, *_ = [line.split()[0] for line in listing.splitlines() if '"server-v1' in line and "echo.py" in line]
     running.run("server-v1", "kill", "-9", echo)
     until(lambda: not commands.status().settled)
     until(lambda: commands.status().settled)
