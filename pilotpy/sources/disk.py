@@ -134,7 +134,8 @@ def _content(path: Path, *, known: Stamp | None, careful: bool, suspect: bool) -
                 return _State.MISSING
             if stamp == known:
                 return _State.SAME
-            if careful and _is_being_written(file.fileno(), otherwise=suspect):
+            # Where nobody can tell, an empty file is one that has just been cut short to be written anew.
+            if careful and _is_being_written(file.fileno(), otherwise=suspect or not status.st_size):
                 return _State.BUSY
             if status.st_size > MAX_BYTES:
                 return Content(stamp, b"", f"Larger than {MAX_BYTES >> 20} MiB, not read")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +9,8 @@ from msgspec.structs import replace
 
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.schema import codes
-from pilotpy.schema.decode import Decoded, decode_object
+from pilotpy.schema.admission import admitted
 from pilotpy.schema.documents import Lines, documents
-from pilotpy.schema.validation import validate
 from pilotpy.sources.change import Origin
 from pilotpy.sources.disk import Content
 
@@ -54,7 +52,7 @@ def manifest(path: Path, content: Content) -> Manifest:
     findings = list(read.findings)
     broken: set[Ref] = set()
     for raw, lines in read.objects:
-        resource, wrong = _admitted(raw)
+        resource, wrong = admitted(raw)
         findings += [located(finding, lines) for finding in wrong]
         if resource is None:
             broken |= {finding.ref for finding in wrong if finding.ref}
@@ -63,16 +61,6 @@ def manifest(path: Path, content: Content) -> Manifest:
         else:
             objects[resource.ref] = Written(resource, lines)
     return Manifest(objects, tuple(findings), frozenset(broken), read.whole)
-
-
-def _admitted(raw: Mapping[str, Any]) -> Decoded:
-    """The object, if an API server with Istio's admission would take it; and all there is to say about it."""
-    resource, wrong = decode_object(raw)
-    if resource is None:
-        return Decoded(None, wrong)
-    invalid = validate(resource)
-    refused = any(finding.severity is Severity.ERROR for finding in invalid)
-    return Decoded(None if refused else resource, wrong + invalid)
 
 
 def located(finding: Finding, lines: Lines) -> Finding:

@@ -115,9 +115,6 @@ class Watch:
         elif mask & Mask.ISDIR:
             if mask & _MOVED and self._concerns(path):
                 self._everything = True
-                if mask & (Mask.CREATE | Mask.MOVED_TO):
-                    for folder in entries(path):  # at once: files may already be written in it
-                        self._add(folder)
         else:
             for file in {path, *self._links.get(path, ())}:
                 self._note_file(file, mask)

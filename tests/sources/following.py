@@ -21,11 +21,13 @@ class Follower:
         self.folder = folder
         self.objects = {}
         self.history = []  # every Service that came, changed (to a port) or went (None)
+        self.batches = self._heard = 0
         self._news = asyncio.Event()
 
     async def pump(self):
         async for changes in self.folder.watch():
             self.take(changes)
+            self.batches += 1
             self._news.set()
 
     def take(self, changes):
@@ -46,6 +48,11 @@ class Follower:
 
     async def until_services(self, **services):
         await self.until(lambda: self.services == services)
+
+    def heard(self):
+        """Whether anything was said since this was last asked."""
+        batches, self._heard = self.batches - self._heard, self.batches
+        return bool(batches)
 
     async def quiet(self, seconds):
         """Nothing is said for a while."""

@@ -68,4 +68,5 @@ def test_where_the_system_does_not_tell_who_writes_what_was_seen_counts(disk, tm
     one, two = tmp_path / "a.yaml", tmp_path / "b.yaml"
     one.write_text("one")
     two.write_text("two")
+    (tmp_path / "c.yaml").touch()
     assert set(disk.look(written={one}).contents) == {two}

@@ -4,11 +4,15 @@ import asyncio
 import errno
 import fcntl
 import os
+import random
 import shutil
+import time
+from contextlib import ExitStack
 from functools import wraps
 
 import pytest
 
+from pilotpy.sources.disk import Disk
 from tests.sources.following import following, service
 
 NEEDS_LEASES = {
@@ -96,6 +100,16 @@ async def test_a_writer_in_a_folder_that_was_just_made_is_waited_for(tmp_path):
 
 
 @scene
+async def test_files_in_folders_that_were_just_made_are_found(tmp_path):
+    async with following(tmp_path) as follower:
+        for depth in range(1, 40):
+            inner = tmp_path.joinpath(*map(str, range(depth)))
+            inner.mkdir()
+            (inner / "a.yaml").write_text(service(f"s{depth}"))
+        await follower.until(lambda: len(follower.services) == 39)
+
+
+@scene
 async def test_renaming_over_a_file_is_an_edit(tmp_path):
     file, new = tmp_path / "a.yaml", tmp_path / "a.yaml.tmp"
     file.write_text(service("a", 80))
@@ -112,6 +126,7 @@ async def test_an_editor_that_moves_the_old_file_away_first_removes_nothing(tmp_
     file.write_text(service("a", 80))
     async with following(tmp_path) as follower:
         file.rename(tmp_path / "a.yaml~")
+        await asyncio.sleep(0.01)
         with file.open("w") as writer:
             writer.write("---\n")
             writer.flush()
@@ -266,3 +281,51 @@ async def test_a_thousand_files_at_once_are_all_read(tmp_path):
             (tmp_path / f"{i % 7}").mkdir(exist_ok=True)
             (tmp_path / f"{i % 7}" / f"{i}.yaml").write_text(service(f"s{i}"))
         await follower.until(lambda: len(follower.services) == 1000, within=20)
+
+
+@scene
+async def test_what_somebody_begins_to_write_while_it_is_read_is_thrown_away(tmp_path, monkeypatch):
+    file = tmp_path / "a.yaml"
+    file.write_text(service("a", 80) + service("b", 80))
+    with ExitStack() as writers:
+
+        def look(self, only=None, *, written=None, real=Disk.look):
+            if only and not begun:
+                begun.append(writers.enter_context(file.open("w")))
+                begun[0].write(service("a", 82))
+                begun[0].flush()
+            return real(self, only, written=written)
+
+        begun = []
+        monkeypatch.setattr(Disk, "look", look)
+        async with following(tmp_path) as follower:
+            file.write_text(service("a", 81) + service("b", 81))
+            await follower.quiet(GRACE)
+            begun[0].write(service("b", 82))
+            begun[0].close()
+            await follower.until_services(a=82, b=82)
+            assert follower.history == [("a", 80), ("b", 80), ("a", 82), ("b", 82)]
+
+
+@scene
+async def test_no_state_between_two_whole_ones_is_ever_seen(tmp_path):
+    file = tmp_path / "a.yaml"
+    chance = random.Random(7)
+
+    def write() -> None:
+        """In place, in pieces, each time as soon as can be after the last."""
+        for port in range(1, 60):
+            with file.open("wb", buffering=0) as writer:
+                for i in range(10):
+                    writer.write(service(f"s{i}", port).encode())
+                    if chance.random() < 0.2:
+                        time.sleep(chance.random() / 100)
+
+    file.write_text("".join(service(f"s{i}", 99) for i in range(10)))
+    async with following(tmp_path) as follower:
+        writing = asyncio.create_task(asyncio.to_thread(write))
+        while not writing.done() or set(follower.services.values()) != {59}:
+            await follower.until(follower.heard)
+            assert len(follower.services) == 10
+            assert len(set(follower.services.values())) == 1
+            assert follower.findings == []
