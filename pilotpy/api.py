@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from pilotpy.agent.node import Node, node_of_pod, pod_addresses, workload_name
+from pilotpy.analyze.default_resources import DEFAULT_RESOURCES
 from pilotpy.analyze.doubts import CHECKS, doubts
 from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, LISTENERS, NAMES, ROUTES
 from pilotpy.compile.collections import COLLECTIONS
@@ -65,14 +65,25 @@ class Unknown(LookupError):
     """Somebody asked for a proxy, or a part of a document, that there is not; the message says what there is."""
 
 
-def load(*paths: str | PathLike[str], mesh_config: str | PathLike[str] | None = None) -> Mesh:
+def load(
+    *paths: str | PathLike[str],
+    mesh_config: str | PathLike[str] | None = None,
+    mesh_networks: str | PathLike[str] | None = None,
+    default_resources: bool = False,
+) -> Mesh:
     """Return the mesh that files and folders describe, with the Pods and addresses that a cluster would add.
 
+    ``default_resources`` adds what every installation of Istio has, unless the files say otherwise.
     What is wrong in them is in ``Mesh.findings``; nothing is raised for it.
     """
-    folder = Folder([Path(path) for path in paths], mesh_config=Path(mesh_config) if mesh_config else None)
+    folder = Folder(paths, mesh_config=mesh_config, mesh_networks=mesh_networks)
     engine = Engine()
-    engine.apply(puts(folder.load()))
+    changes = folder.load()
+    engine.apply(puts(changes))
+    if default_resources:
+        written = {change.ref for change in changes}
+        absent = (one for one in DEFAULT_RESOURCES if one.ref not in written)
+        engine.apply(Put(KIND_OF[one.ref.kind], (one.ref.namespace, one.ref.name), one) for one in absent)
     return Mesh(engine, folder)
 
 

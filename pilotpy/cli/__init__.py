@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pilotpy.cli import agent, compile, diff, lab, serve  # noqa: A004  # the command's name
+from pilotpy.cli import agent, analyze, compile, diff, lab, serve, validate  # noqa: A004  # the command's name
 
 app = typer.Typer(
     name="pilotpy",
@@ -16,6 +16,8 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command("compile")(compile.compile_)
 app.command()(diff.diff)
+app.command()(analyze.analyze)
+app.command()(validate.validate)
 app.add_typer(lab.app, name="lab")
 app.add_typer(agent.app, name="agent")
 

@@ -18,6 +18,11 @@ MeshConfigFile = Annotated[
     Path | None, typer.Option("--mesh-config", help="MeshConfig as a file; else from ConfigMap istio.", metavar="FILE")
 ]
 
+MeshNetworksFile = Annotated[
+    Path | None,
+    typer.Option("--mesh-networks", help="MeshNetworks as a file; else from ConfigMap istio.", metavar="FILE"),
+]
+
 
 class Dialect(StrEnum):
     """Which Envoy is served."""
@@ -34,6 +39,14 @@ class Format(StrEnum):
     TEXT = "text"
 
 
+class Findings(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FindingsFormat = Annotated[Findings, typer.Option("--output", "-o", help="How to print.")]
 EnvoyDialect = Annotated[Dialect, typer.Option("--envoy", help="Which Envoy: with Istio's own filters, or plain.")]
 
 
