@@ -6,8 +6,8 @@ vantage down first, so that these share every route.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from itertools import chain
+from typing import Final, NamedTuple
 
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.scopes import members
@@ -23,8 +23,13 @@ class Vantage(NamedTuple):
     abroad: tuple[Selected, ...] = ()  # destinations that the client sees otherwise than everybody
 
 
-def vantage(q: Asking, scope: Scope, refs: Iterable[Ref]) -> Vantage:
+NOWHERE: Final = Vantage()
+
+
+def vantage(q: Asking, scope: Scope, refs: tuple[Ref, ...]) -> Vantage:
     """The vantage of a scope towards some VirtualServices."""
+    if not refs:
+        return NOWHERE
     labels = frozenset(scope.held)
     held = tuple(
         (ref, asked.rule, asked.match)
@@ -32,15 +37,14 @@ def vantage(q: Asking, scope: Scope, refs: Iterable[Ref]) -> Vantage:
         for asked in q(source_conditions, ref)
         if labels.issuperset(asked.labels) and asked.namespace in {"", scope.namespace}
     )
-    abroad = (selected for part in scope.parts if isinstance(part, Chosen) for selected in part.services)
-    return toward(q, Vantage(held, tuple(abroad)), refs)
+    chosen = (part.services for part in scope.parts if isinstance(part, Chosen))
+    return toward(q, Vantage(held, tuple(chain.from_iterable(chosen))), refs)
 
 
-def toward(q: Asking, whole: Vantage, refs: Iterable[Ref]) -> Vantage:
+def toward(q: Asking, whole: Vantage, refs: tuple[Ref, ...]) -> Vantage:
     """A vantage cut down to some VirtualServices; empty for none."""
-    refs = frozenset(refs)
-    if not refs or whole == Vantage():
-        return Vantage()
+    if not refs or whole == NOWHERE:
+        return NOWHERE
     hosts = {host for ref in refs for host in q(destinations, ref)} if whole.abroad else set()
     return Vantage(
         tuple(condition for condition in whole.held if condition[0] in refs),

@@ -15,36 +15,12 @@ from pilotpy.compile.route_site import Site
 from pilotpy.compile.wire import packed
 from pilotpy.model.resource import Severity
 from pilotpy.model.virtual_service import Abort, Delay, HTTPRoute
+from pilotpy.schema.validation.faults import GRPC_STATUSES
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
 from pilotpy_protos.envoy.extensions.filters.common.fault.v3.fault_pb2 import FaultDelay
 from pilotpy_protos.envoy.extensions.filters.http.fault.v3.fault_pb2 import FaultAbort, HTTPFault
 
 FILTER: Final = "envoy.filters.http.fault"
-
-_GRPC_STATUS: Final = {
-    name: number
-    for number, name in enumerate(
-        (
-            "OK",
-            "CANCELLED",
-            "UNKNOWN",
-            "INVALID_ARGUMENT",
-            "DEADLINE_EXCEEDED",
-            "NOT_FOUND",
-            "ALREADY_EXISTS",
-            "PERMISSION_DENIED",
-            "RESOURCE_EXHAUSTED",
-            "FAILED_PRECONDITION",
-            "ABORTED",
-            "OUT_OF_RANGE",
-            "UNIMPLEMENTED",
-            "INTERNAL",
-            "UNAVAILABLE",
-            "DATA_LOSS",
-            "UNAUTHENTICATED",
-        )
-    )
-}
 
 
 def write(route: Route, rule: HTTPRoute, site: Site) -> None:
@@ -80,8 +56,8 @@ def _abort(wanted: Abort, site: Site) -> FaultAbort | None:
             site.report("fault.abort.httpStatus", message, "use 200 to 599", code="PP0426")
             return None
         abort.http_status = wanted.http_status
-    elif wanted.grpc_status is not None and wanted.grpc_status in _GRPC_STATUS:
-        abort.grpc_status = _GRPC_STATUS[wanted.grpc_status]
+    elif wanted.grpc_status is not None and wanted.grpc_status in GRPC_STATUSES:
+        abort.grpc_status = GRPC_STATUSES.index(wanted.grpc_status)
     else:
         message = "An abort needs an HTTP status or a gRPC status by name; left out"
         site.report("fault.abort.grpcStatus", message, "set httpStatus or grpcStatus (UNAVAILABLE)", code="PP0426")
