@@ -156,6 +156,10 @@ class Mesh:
         origin = self._folder.where(note.ref, note.field)
         return msgspec.structs.replace(note, file=origin.file, line=origin.line) if origin else note
 
+    def implied(self, ref: Ref) -> bool:
+        """Tell whether an object is in its namespace only because its file names none."""
+        return self._folder.implied(ref)
+
     def _announced(self, node: Node, locality: Locality, envoy: str | None) -> MeshProxy:
         proxy = proxy_from_node(node.id, node.metadata, locality)
         if isinstance(proxy, Finding):

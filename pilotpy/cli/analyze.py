@@ -29,4 +29,4 @@ def analyze(
         mesh_networks=mesh_networks,
         default_resources=default_resources,
     )
-    report(mesh.findings, output, otherwise="No findings: nothing is wrong with this mesh")
+    report(mesh.findings, output, implied=mesh.implied, otherwise="No findings: nothing is wrong with this mesh")

@@ -11,6 +11,7 @@ from pilotpy.cli.options import (
     MorePaths,
     paths_of,
 )
+from pilotpy.model.resource import Finding, Ref
 
 
 def validate(
@@ -29,13 +30,17 @@ def validate(
     own_files = {path: ref for path, ref in ((mesh_config, MESH_CONFIG), (mesh_networks, MESH_NETWORKS)) if path}
     paths = paths_of([*(files or []), *(more or []), *own_files], None)
     settings = MeshSettings(own_files.values())
-    findings, valid = [], 0
+    findings: list[Finding] = []
+    implied: set[Ref] = set()
+    valid = 0
     for path, content in Disk(paths).look().contents.items():
         if path in own_files:
             valid += bool(settings.from_file(own_files[path], content, str(path)))
         else:
             read = manifest(path, content)
             findings += read.findings
+            implied |= read.implied
             valid += len(read.objects)
     findings += settings.findings
-    report(findings, output, otherwise=f"{valid} resource{'s are' if valid != 1 else ' is'} valid")
+    said = f"{valid} resource{'s are' if valid != 1 else ' is'} valid"
+    report(findings, output, implied=implied.__contains__, otherwise=said)

@@ -59,6 +59,10 @@ class Files:
             return written and written.origin
         return Origin(written.lines.file, written.lines.line(field))
 
+    def implied(self, ref: Ref) -> bool:
+        """Whether an object is in its namespace only because its file names none."""
+        return any(ref in manifest.implied for manifest in self._manifests.values())
+
     def _put(self, path: Path, manifest: Manifest | None) -> None:
         last = self._manifests.pop(path, None)
         for ref in last.objects if last else ():

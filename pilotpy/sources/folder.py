@@ -98,6 +98,10 @@ class Folder:
             return self._files.where(ref, field)
         return self._files.where(maker, f"spec.template.{field}" if field and ref.kind == "Pod" else "")
 
+    def implied(self, ref: Ref) -> bool:
+        """Whether an object, or what it was made from, is in its namespace only because its file names none."""
+        return self._files.implied(self._stand_in.made_from(ref))
+
     def _read(self, look: Look) -> dict[Path, Manifest]:
         return {path: manifest(path, found) for path, found in look.contents.items() if path not in self._own_files}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ class Manifest(NamedTuple):
     findings: tuple[Finding, ...]  # with file and line
     broken: frozenset[Ref]  # objects that are there, and cannot be used
     whole: bool  # else there may be more objects, whose very names cannot be read
+    implied: frozenset[Ref] = frozenset()  # objects that are in namespace default because they name none
 
     def after(self, last: Manifest | None) -> Manifest:
         """The same, with the objects of the one before it in place of those that broke since."""
@@ -51,8 +53,11 @@ def manifest(path: Path, content: Content) -> Manifest:
     objects: dict[Ref, Written] = {}
     findings = list(read.findings)
     broken: set[Ref] = set()
+    implied: set[Ref] = set()
     for raw, lines in read.objects:
         resource, wrong = admitted(raw)
+        if not _names_namespace(raw):
+            implied |= {one.ref for one in (resource, *wrong) if one and one.ref and one.ref.namespace}
         findings += [located(finding, lines) for finding in wrong]
         if resource is None:
             broken |= {finding.ref for finding in wrong if finding.ref}
@@ -60,7 +65,12 @@ def manifest(path: Path, content: Content) -> Manifest:
             findings.append(double(Written(resource, lines), objects[resource.ref]))
         else:
             objects[resource.ref] = Written(resource, lines)
-    return Manifest(objects, tuple(findings), frozenset(broken), read.whole)
+    return Manifest(objects, tuple(findings), frozenset(broken), read.whole, frozenset(implied))
+
+
+def _names_namespace(raw: Mapping[str, Any]) -> bool:
+    metadata = raw.get("metadata")
+    return isinstance(metadata, Mapping) and bool(metadata.get("namespace"))
 
 
 def located(finding: Finding, lines: Lines) -> Finding:
