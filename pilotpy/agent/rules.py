@@ -70,6 +70,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     virtual_interfaces: tuple[str, ...] = ()  # of virtual machines: what comes in there counts as outbound
     tproxy_mark: int = 1337
     tproxy_table: int = 133
+    leave_marked: bool = False  # see _tproxy; Istio's own rules lack it
     loopback: str = "127.0.0.1/32"  # v4 only
     redirect_dns: bool = False
     all_dns: bool = False  # whatever server it is for
@@ -266,6 +267,10 @@ def _tproxy(capture: Capture, family: Family) -> Iterator[Rule]:
     if capture.mode is not Mode.TPROXY:
         return
     mark = f"--mark {capture.tproxy_mark}"
+    # What Envoy sends to the application, under the client's address, is Envoy's own and goes over loopback: the rule
+    # that sends such packets to its inbound port would have them go round in circles.
+    if capture.leave_marked:
+        yield Rule("nat", "OUTPUT", f"-p tcp -m mark {mark} -j RETURN", 1)
     # The mark that Envoy puts on its packets to the application is kept for the answers, which are routed by it.
     yield Rule("mangle", "PREROUTING", f"-p tcp -m mark {mark} -j CONNMARK --save-mark")
     yield Rule("mangle", "OUTPUT", f"-p tcp -o lo -m mark {mark} -j RETURN")

@@ -82,6 +82,8 @@ class Kubelet:
         self._running[made.ref] = running
         self._finishing[made.ref] = asyncio.create_task(self._finish(made.ref, running))
         self._report(made.ref, PodState.STARTING)
+        if made.note:
+            _log.warning("%s: %s", made.name, made.note)
 
     async def _finish(self, ref: Ref, running: RunningPod) -> None:
         await running.finished.wait()

@@ -46,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     restarts: bool  # the application is started again when it ends well; else only when it ends badly
     start: Start | None  # of its Envoy; None: it has no sidecar
     capture: Capture | None  # None: nothing goes through Envoy by itself
+    note: str = ""  # what is not as the Pod asks
 
     @property
     def name(self) -> str:
@@ -62,6 +63,14 @@ def plan(pod: Resource[Pod], services: Iterable[Resource[KubeService]], discover
     """What to run for a Pod with an address. ``marked``: Envoy has no user of its own, its packets are marked."""
     command = tuple(shlex.split(pod.meta.annotations.get(COMMAND, "")))
     sidecar = has_sidecar(pod)
+    mode = interception_mode(pod)
+    node = node_of_pod(pod, istio=False)
+    note = ""
+    if mode == Mode.TPROXY.value and marked:
+        # A packet has one mark, and under TPROXY that says which way it goes, not whose it is.
+        mode = Mode.REDIRECT.value
+        node.metadata["INTERCEPTION_MODE"] = mode
+        note = "TPROXY needs a user for Envoy: captured by REDIRECT here, by TPROXY where the lab runs as root"
     seconds = pod.spec.termination_grace_period_seconds
     return Plan(
         ref=pod.ref,
@@ -73,7 +82,7 @@ def plan(pod: Resource[Pod], services: Iterable[Resource[KubeService]], discover
         grace=timedelta(seconds=30 if seconds is None else seconds),
         restarts=pod.spec.restart_policy == "Always",
         start=Start(
-            node=node_of_pod(pod, istio=False),
+            node=node,
             discovery=discovery,
             agent_port=None,
             mark=MARK if marked else 0,
@@ -82,7 +91,8 @@ def plan(pod: Resource[Pod], services: Iterable[Resource[KubeService]], discover
         )
         if sidecar
         else None,
-        capture=_capture(pod, marked=marked) if sidecar else None,
+        capture=_capture(pod, mode, marked=marked) if sidecar else None,
+        note=note if sidecar else "",
     )
 
 
@@ -98,8 +108,7 @@ def drain_time(grace: timedelta) -> timedelta:
     return min(_DRAIN, grace)
 
 
-def _capture(pod: Resource[Pod], *, marked: bool) -> Capture | None:
-    mode = interception_mode(pod)
+def _capture(pod: Resource[Pod], mode: str, *, marked: bool) -> Capture | None:
     if mode not in Mode.__members__:
         return None
     annotations = pod.meta.annotations
@@ -110,6 +119,7 @@ def _capture(pod: Resource[Pod], *, marked: bool) -> Capture | None:
 
     capture = Capture(
         mode=Mode(mode),
+        leave_marked=True,
         inbound_ports=items("includeInboundPorts", ALL),
         inbound_ports_excluded=(*_OWN_PORTS, *items("excludeInboundPorts")),
         outbound_ranges=items("includeOutboundIPRanges", ALL),

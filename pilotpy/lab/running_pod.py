@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from pilotpy.agent import capture
 from pilotpy.agent.bootstrap import bootstrap_text
+from pilotpy.agent.rules import Mode
 from pilotpy.lab import echo
 from pilotpy.lab.admin import Admin, connected
 from pilotpy.lab.network import Network, plug
@@ -151,7 +152,9 @@ class RunningPod:
 
     def _envoy(self) -> Program:
         assert self.plan.start is not None
-        as_user = ("setpriv", f"--reuid={ENVOY_USER}", f"--regid={ENVOY_USER}", "--clear-groups")
+        as_user: tuple[str, ...] = ("setpriv", f"--reuid={ENVOY_USER}", f"--regid={ENVOY_USER}", "--clear-groups")
+        if self.plan.capture is not None and self.plan.capture.mode is Mode.TPROXY:
+            as_user += ("--inh-caps=+net_admin", "--ambient-caps=+net_admin")  # sockets with others' addresses
         command = (
             *(as_user if self._machine.as_root else ()),
             *(f"/proc/self/fd/{self._machine.envoy}", "--config-yaml", bootstrap_text(self.plan.start)),

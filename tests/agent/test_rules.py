@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pilotpy.agent.capture_flags import Machine, order
-from pilotpy.agent.rules import Capture, Family, restore_text, rules, tables
+from pilotpy.agent.rules import Capture, Family, Mode, restore_text, rules, tables
 
 CASES = Path(__file__).parents[3] / "shared" / "conformance" / "iptables" / "sidecar_iptables.json"
 
@@ -111,3 +111,9 @@ def test_a_flag_that_we_do_not_have_is_refused():
 )
 def test_ipv6_follows_the_pods_addresses(flags, machine, expected):
     assert order(flags, {}, machine).capture.ipv6 is expected
+
+
+def test_packets_that_envoy_marked_can_be_left_alone():
+    transparent = Capture(mode=Mode.TPROXY, inbound_ports=("*",), leave_marked=True)
+    nat = tables(rules(transparent, Family.V4))["nat"]
+    assert nat[-1] == "-I OUTPUT 1 -p tcp -m mark --mark 1337 -j RETURN"

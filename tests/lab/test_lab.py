@@ -41,6 +41,19 @@ def test_a_request_goes_through_both_envoys(running):
     assert said["from"].startswith("127.0.0.6:")
 
 
+def test_under_tproxy_the_application_sees_its_clients_address(running):
+    if running.state.own_user:
+        pytest.skip("Envoy has no user of its own here")
+    transparent = "{annotations: {sidecar.istio.io/interceptionMode: TPROXY}, labels"
+    running.write("open.yaml", app("open").replace("{labels", transparent))
+    until(lambda: commands.status().settled and any(pod.name.startswith("open-") for pod in commands.status().pods))
+    client = commands.pod_named(commands.status(), "client-v1")
+    server = commands.pod_named(commands.status(), "open-v1")
+    assert running.curl("client-v1", "http://open/")["from"].startswith(f"{client.address}:")
+    assert running.curl("open-v1", "http://open/")["from"].startswith(f"{server.address}:")
+    (running.folder / "open.yaml").unlink()
+
+
 def test_names_resolve_in_all_their_forms(running):
     for name in ("server", "server.default", "server.default.svc", "server.default.svc.cluster.local"):
         assert running.curl("client-v1", f"http://{name}/")["version"] == "v1"

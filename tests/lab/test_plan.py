@@ -106,3 +106,10 @@ def test_a_change_that_no_program_sees_is_the_same_plan():
 def test_grace_is_the_pods():
     assert planned(pod("a", "10.44.1.1", termination_grace_period_seconds=4)).grace == timedelta(seconds=4)
     assert planned(pod("a", "10.44.1.1")).grace == timedelta(seconds=30)
+
+
+def test_without_users_tproxy_becomes_redirect_and_says_so():
+    made = planned(pod("a", "10.44.1.1", annotations={"sidecar.istio.io/interceptionMode": "TPROXY"}), marked=True)
+    assert made.capture.mode is Mode.REDIRECT
+    assert made.start.node.metadata["INTERCEPTION_MODE"] == "REDIRECT"
+    assert "as root" in made.note
