@@ -20,6 +20,7 @@ from pilotpy.sources.pool import Pool
 from pilotpy.sources.rollout import Allowance, PodState, Present, same, step
 
 POD_NETWORK = "10.44.0.0/16"
+POD_NETWORK_IPV6 = "fd00:10:44::/112"
 _LAB_ADDRESSES = 256  # the first 256 belong to the lab itself
 _SOME_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # that a Pod is being deleted counts, not since when
 
@@ -43,6 +44,8 @@ class Fleet:
         self._groups: dict[Ref, _Group] = {}
         self._group_of: dict[Ref, Ref] = {}
         self._pool = Pool(POD_NETWORK, _LAB_ADDRESSES)
+        self._pool_ipv6 = Pool(POD_NETWORK_IPV6, _LAB_ADDRESSES)
+        self._ipv6 = False
         self._waiting: defaultdict[Ref, set[Ref]] = defaultdict(set)  # Pod -> groups that want one of its name, too
         self._unsettled: set[Ref] = set()
         self._touched: set[Ref] = set()
@@ -69,6 +72,12 @@ class Fleet:
             present[pod.name] = Present(known.pod, state)
         self._touched.add(pod)
         self._unsettled.add(group)
+
+    def serve_ipv6(self, wanted: bool) -> None:  # noqa: FBT001  # what is said is just this
+        """Say whether Pods need an IPv6 address beside the other one."""
+        if wanted != self._ipv6:
+            self._ipv6 = wanted
+            self._touched |= self._group_of.keys()
 
     def settle(self) -> set[Ref]:
         """Carry out all that was said since the last call. Returns the Pods that may look different now."""
@@ -157,20 +166,22 @@ class Fleet:
         del self._groups[group].present[pod.name]
         del self._group_of[pod]
         self._pool.release(_owner(pod))
+        self._pool_ipv6.release(_owner(pod))
         self._touched.add(pod)
         self._unsettled |= self._waiting.pop(pod, set()) & self._groups.keys()
 
     def _shown(self, one: Present) -> Resource[Pod]:
         pod, state = one
         written = pod.spec.status
-        address = self._pool.address(_owner(pod.ref))
+        owner = _owner(pod.ref)
+        addresses = [self._pool.address(owner), *([self._pool_ipv6.address(owner)] if self._ipv6 else [])]
         begun = state in {PodState.READY, PodState.TERMINATING}
         conditions = (PodCondition(type="Ready", status="True" if begun else "False"),)
         status = _replace(
             written,
             phase="Pending" if state is PodState.WANTED else "Running",
-            pod_ip=address,
-            pod_ips=(PodIP(ip=address),),
+            pod_ip=addresses[0],
+            pod_ips=tuple(PodIP(ip=address) for address in addresses),
             conditions=conditions,
         )
         if not self._observed:  # what somebody wrote about a Pod is then all that is known of it

@@ -33,7 +33,7 @@ class ServiceAddresses:
             given = next((address for address in _given(service.spec) if _family(address) == family), "")
             owner = pool.keep(_owner(service.ref), given)
             evicted |= {Ref("Service", *owner.split("/", 1))} if owner else set()
-            if family not in _families(service.spec) or not _wants_addresses(service.spec):
+            if family not in families(service.spec) or not _wants_addresses(service.spec):
                 pool.release(_owner(service.ref))
         return evicted
 
@@ -47,11 +47,9 @@ class ServiceAddresses:
         spec = service.spec
         if not _wants_addresses(spec):
             return service
-        families = _families(spec)
-        addresses = tuple(self._pools[family].address(_owner(service.ref)) for family in families)
-        return replace(
-            service, spec=replace(spec, cluster_ip=addresses[0], cluster_ips=addresses, ip_families=families)
-        )
+        kinds = families(spec)
+        addresses = tuple(self._pools[family].address(_owner(service.ref)) for family in kinds)
+        return replace(service, spec=replace(spec, cluster_ip=addresses[0], cluster_ips=addresses, ip_families=kinds))
 
 
 def _wants_addresses(spec: KubeService) -> bool:
@@ -63,12 +61,12 @@ def _given(spec: KubeService) -> tuple[str, ...]:
     return tuple(address for address in every if address not in {"", "None"})
 
 
-def _families(spec: KubeService) -> tuple[_Family, ...]:
+def families(spec: KubeService) -> tuple[_Family, ...]:
     """Which kinds of address a Service has, the first one first: as it says, else as it was given, else IPv4."""
-    families = spec.ip_families or tuple(dict.fromkeys(map(_family, _given(spec)))) or ("IPv4",)
+    kinds = spec.ip_families or tuple(dict.fromkeys(map(_family, _given(spec)))) or ("IPv4",)
     if spec.ip_family_policy == "RequireDualStack":
-        families = (*families, *(family for family in NETWORKS if family not in families))
-    return families
+        kinds = (*kinds, *(family for family in NETWORKS if family not in kinds))
+    return kinds
 
 
 def _family(address: str) -> _Family:

@@ -22,7 +22,7 @@ from pilotpy.sources.family import Family
 from pilotpy.sources.fleet import Fleet
 from pilotpy.sources.rollout import Allowance, PodState, allowance
 from pilotpy.sources.selection import Selection
-from pilotpy.sources.service_addresses import ServiceAddresses
+from pilotpy.sources.service_addresses import ServiceAddresses, families
 
 _WORKLOADS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job"})
 _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
@@ -43,6 +43,7 @@ class StandIn:
         self._selection = Selection()
         self._given: defaultdict[Ref, set[Ref]] = defaultdict(set)  # Service -> its endpoints, as written
         self._made: dict[Ref, set[Ref]] = {}  # Service -> its slices
+        self._ipv6: set[Ref] = set()  # Services that ask for it
         self._findings: dict[Ref, Finding] = {}
 
     def apply(self, changes: Iterable[Change]) -> list[Change]:
@@ -66,8 +67,10 @@ class StandIn:
             if ref.kind == "Service":
                 services.add(ref)
                 passed |= self._given.get(ref, set())
+                self._note_families(ref, new)
             elif ref.kind != "Pod":
                 passed.add(ref)
+        self._fleet.serve_ipv6(bool(self._ipv6))
         for ref in sorted(groups):
             self._fleet.want(ref, *self._target(ref))
         return sorted(self._passed(passed) + self._settled(services), key=lambda change: change.ref)
@@ -103,6 +106,12 @@ class StandIn:
         if new and (service := _service_of(new)):
             self._given[service].add(ref)
         return {service for service in concerned if service in self._written}
+
+    def _note_families(self, ref: Ref, new: Resource[Any] | None) -> None:
+        if new is not None and "IPv6" in families(new.spec):
+            self._ipv6.add(ref)
+        else:
+            self._ipv6.discard(ref)
 
     def _note_node(self, ref: Ref, new: Resource[Any] | None) -> None:
         if new is None:

@@ -231,6 +231,16 @@ class TestEndpoints:
         assert [one.hostname for one in piece.spec.endpoints] == ["a-0", "a-1"]
         assert "service.kubernetes.io/headless" in piece.meta.labels
 
+    def test_have_ipv6_addresses_if_a_service_asks_for_them_and_only_then(self, cluster):
+        cluster.write(service("a") + pod("p"))
+        assert len(cluster.pods["p"].spec.status.pod_ips) == 1
+        cluster.write(service("six", "ipFamilies: [IPv6], selector: {app: a}"))
+        ((address,),) = cluster.endpoints("six").values()
+        assert ip_address(address).version == 6
+        assert ip_address(cluster.endpoints("a")["p"][0]).version == 4
+        cluster.remove("Service", "six")
+        assert len(cluster.pods["p"].spec.status.pod_ips) == 1
+
     def test_of_pods_that_are_done_are_left_out(self, cluster):
         cluster.write(service() + pod("p") + "status: {phase: Succeeded}\n")
         assert cluster.of("EndpointSlice") == {}
