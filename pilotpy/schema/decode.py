@@ -19,7 +19,7 @@ from pilotpy.model.resource import Finding, Meta, Owner, Ref, Resource, Severity
 from pilotpy.schema import codes
 from pilotpy.schema.kinds import IRRELEVANT, IRRELEVANT_GROUPS, RECOGNISED, SCHEMAS, Place, Schema
 from pilotpy.schema.paths import remove
-from pilotpy.schema.problem import Problem, Problems
+from pilotpy.schema.problem import Problem, Problems, bounded
 from pilotpy.schema.problems import custom, problems, unknown_field, without_nulls
 
 
@@ -111,7 +111,7 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
     """The same once more, with everything that is wrong; the resource too, if that is only unknown fields."""
     ref = _best_ref(schema.kind, raw, namespace if schema.namespaced else "")
     try:
-        found = list(_all_problems(schema, raw))
+        found = bounded(_all_problems(schema, raw))
         findings = [problem.finding(ref) for problem in found]
         if any(problem.severity is Severity.ERROR for problem in found):
             return Decoded(None, findings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -34,7 +35,7 @@ class Lines(msgspec.Struct, frozen=True, eq=False):
     def line(self, path: str) -> int:
         """The line (1-based) of a field, or of what is nearest above it if it is not written."""
         try:
-            known = yaml.lines(self.text)
+            known = _lines(self.text)
         except yaml.Refused:
             return self.start
         whole = self.root
@@ -43,6 +44,12 @@ class Lines(msgspec.Struct, frozen=True, eq=False):
             whole = paths.below(whole, step)
             found = known.get(whole, found)
         return self.offset + found if found else self.start
+
+
+@lru_cache(maxsize=4)
+def _lines(text: str) -> dict[str, int]:
+    """Kept for a while, because several findings are mostly about one document."""
+    return yaml.lines(text)
 
 
 class Document(NamedTuple):

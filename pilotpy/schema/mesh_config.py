@@ -19,7 +19,7 @@ from pilotpy.model.message import Message
 from pilotpy.model.resource import Finding, Severity
 from pilotpy.schema.documents import Lines, documents
 from pilotpy.schema.paths import remove
-from pilotpy.schema.problem import Problem, Problems
+from pilotpy.schema.problem import Problem, Problems, bounded
 from pilotpy.schema.problems import custom, problems, without_nulls
 from pilotpy.schema.unsupported import unsupported_settings
 from pilotpy.schema.validation.mesh_config import mesh, networks
@@ -78,14 +78,14 @@ def _read(
     if not found.objects:
         return expected(), []
     written, lines = found.objects[0]
-    wrong = list(problems(written, expected, ""))
+    wrong = bounded(problems(written, expected, ""))
     if any(problem.severity is Severity.ERROR for problem in wrong):
         return None, [_located(problem, lines) for problem in wrong]
     raw = without_nulls(written)
     for problem in wrong:
         remove(raw, problem.field)
     config = msgspec.convert(raw, expected, dec_hook=custom)
-    wrong += check(config)
+    wrong += bounded(check(config))
     usable = all(problem.severity is not Severity.ERROR for problem in wrong)
     return config if usable else None, [_located(problem, lines) for problem in wrong]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple
 
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy.schema import codes
@@ -34,6 +35,18 @@ class Problem(NamedTuple):
 
 Problems = Iterator[Problem]
 """What is wrong, in the order in which it stands; empty: nothing."""
+
+
+MOST_PROBLEMS: Final = 100
+"""Said of one object; after that, a word that there are more."""
+
+
+def bounded(problems: Problems) -> list[Problem]:
+    """The problems, if they are not too many to be of use; else the first ones, and an error that says so."""
+    found = list(islice(problems, MOST_PROBLEMS + 1))
+    if len(found) > MOST_PROBLEMS:
+        found[-1] = Problem(found[-1].field, f"More than {MOST_PROBLEMS} problems: the rest is not looked at")
+    return found
 
 
 def warning(field: str, message: str, hint: str = "", code: str = codes.DUBIOUS) -> Problem:

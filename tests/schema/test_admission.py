@@ -1,5 +1,7 @@
 """Admission: an object that Istio would refuse is not used, one that it warns about is."""
 
+import sys
+
 import pytest
 import yaml
 
@@ -95,3 +97,22 @@ def test_a_header_value_of_many_percent_signs_is_judged_at_once():
     value = "%%" * 5000 + "%"
     spec = f"{{hosts: [a], http: [{{headers: {{request: {{set: {{x: '{value}'}}}}}}, {RULE}}}]}}"
     assert admitted(virtual_service(spec)).resource is None
+
+
+def test_the_cost_of_many_hosts_and_matches_is_bounded():
+    hosts = [f"h{i}.a.com" for i in range(3000)]
+    rules = [{"match": [{"uri": {"prefix": f"/{i}/"}}], "route": [{"destination": {"host": "a"}}]} for i in range(3000)]
+    raw = virtual_service("{}") | {"spec": {"hosts": hosts, "http": rules}}
+    counted = sys.getprofile()
+    calls = 0
+
+    def count(*_):
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        assert admitted(raw).findings == []
+    finally:
+        sys.setprofile(counted)
+    assert calls < 3_000_000

@@ -159,6 +159,13 @@ def test_an_unknown_field_is_ignored_with_a_warning_and_the_rest_is_used():
     ]
 
 
+def test_more_problems_than_anybody_reads_are_not_all_told():
+    resource, findings = decoded(virtual_service(f"{{hosts: [{', '.join(['1'] * 5000)}]}}"))
+    assert resource is None
+    assert len(findings) == 101
+    assert findings[-1].message.startswith("More than 100 problems")
+
+
 def test_a_field_beside_the_spec_is_unknown():
     text = "{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: x}, egress: []}"
     assert said(text) == [(codes.UNKNOWN_FIELD, "egress")]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final
 
 from pilotpy.model.resource import Finding, Resource
-from pilotpy.schema.problem import Problems
+from pilotpy.schema.problem import Problems, bounded
 from pilotpy.schema.validation.authorization_policy import authorization_policy
 from pilotpy.schema.validation.destination_rule import destination_rule
 from pilotpy.schema.validation.envoy_filter import envoy_filter
@@ -46,5 +47,5 @@ def validate(resource: Resource[Any]) -> list[Finding]:
     check = _CHECKS.get(resource.ref.kind)
     if check is None:
         return []
-    found = [*metadata(resource), *check(resource)]
+    found = bounded(chain(metadata(resource), check(resource)))
     return [problem.finding(resource.ref) for problem in found]

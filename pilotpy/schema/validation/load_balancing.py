@@ -124,7 +124,8 @@ def _failovers(failovers: Iterable[Failover], at: str, *, blind: bool) -> Proble
 
 def _localities(localities: Iterable[str], at: str) -> Problems:
     """Localities that do not overlap: of any two, neither holds the other."""
-    seen: list[tuple[str, ...]] = []
+    seen: set[tuple[str, ...]] = set()
+    above: set[tuple[str, ...]] = set()  # all that hold one of them
     for locality in localities:
         if locality.count("*") > 1 or ("*" in locality and not locality.endswith("*")):
             yield Problem(at, f"{locality!r} may have one wildcard, at its end")
@@ -132,9 +133,11 @@ def _localities(localities: Iterable[str], at: str) -> Problems:
         if "" in parts:
             yield Problem(at, f"{locality!r} is not of the form region/zone/subzone")
         own = parts[:-1] if parts[-1] == "*" else parts
-        if any(own[: len(other)] == other or other[: len(own)] == own for other in seen):
+        holders = [own[:length] for length in range(len(own) + 1)]
+        if own in above or not seen.isdisjoint(holders):
             yield Problem(at, f"{locality!r} overlaps with another")
-        seen.append(own)
+        seen.add(own)
+        above.update(holders)
 
 
 def _prime(number: int) -> bool:

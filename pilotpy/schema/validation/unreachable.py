@@ -5,6 +5,7 @@ Source: istio/istio pkg/config/validation/validation.go, analyzeUnreachableHTTPR
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,17 +53,18 @@ def rules(routes: Sequence[HTTPRoute | TCPRoute | TLSRoute], at: str) -> Problem
 def http_rules(routes: Sequence[HTTPRoute], at: str) -> Problems:
     """As `rules`, and also matches whose prefix an earlier, wider one covers."""
     yield from rules(routes, at)
-    earlier: list[_Prefixed] = []
+    earlier: defaultdict[str, list[_Prefixed]] = defaultdict(list)
     for one in _prefixed(routes, at):
-        for wide in earlier:
-            if wide.prefix != one.prefix and _covers(wide, one):
+        shorter = (one.prefix[:length] for length in range(1, len(one.prefix)))
+        for wide in (wide for prefix in shorter if prefix in earlier for wide in earlier[prefix]):
+            if _covers(wide, one):
                 yield _ineffective(
                     one.at,
                     one.rule,
                     f"{one.match} of prefix {one.prefix}",
                     f"{wide.match} of prefix {wide.prefix} on {wide.rule}",
                 )
-        earlier.append(one)
+        earlier[one.prefix].append(one)
 
 
 class _Prefixed(NamedTuple):
@@ -107,9 +109,9 @@ def _text(match: StringMatch | None) -> str:
 
 
 def _covers(wide: _Prefixed, narrow: _Prefixed) -> bool:
+    """Of two matches of which one has a prefix of the other's prefix."""
     return (
-        narrow.prefix.startswith(wide.prefix)
-        and narrow.port == wide.port
+        narrow.port == wide.port
         and narrow.texts.keys() == wide.texts.keys()
         and all(wide.texts[name].startswith(text) for name, text in narrow.texts.items())
     )

@@ -5,6 +5,8 @@ Source: istio/istio pkg/config/validation/validation.go, ValidateVirtualService.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pilotpy.model.resource import Resource
 from pilotpy.model.virtual_service import (
     Destination,
@@ -70,10 +72,16 @@ def _hosts(spec: VirtualService, *, gateway: bool) -> Problems:
     yield from wrong
     if wrong:
         return
+    first = {host: i for i, host in reversed(list(enumerate(spec.hosts)))}
     for i, host in enumerate(spec.hosts):
-        for other in spec.hosts[:i]:
-            if names.covers(host, other) or names.covers(other, host):
-                yield Problem(below("spec.hosts", i), f"Hosts {other!r} and {host!r} overlap")
+        for j in {first[wide] for wide in (host, *_wider(host)) if wide in first} - {i}:
+            yield Problem(below("spec.hosts", max(i, j)), f"Hosts {spec.hosts[j]!r} and {host!r} overlap")
+
+
+def _wider(host: str) -> Iterator[str]:
+    """The wildcards that stand for the host, and for more."""
+    start = 2 if host.startswith("*") else 0
+    return (f"*{host[i:]}" for i in range(start, len(host) + 1))
 
 
 def _host(host: str, at: str, *, sni: bool) -> Problems:
