@@ -38,7 +38,7 @@ class Look(NamedTuple):
 
     contents: Mapping[Path, Content]  # of files that are new or changed
     gone: frozenset[Path]  # files that were there
-    vanished: frozenset[Path]  # roots that are not there; what was in them is not gone
+    vanished: frozenset[Path]  # roots that are not there, folders that may not be read; what was in them is not gone
 
     def without(self, files: Collection[Path]) -> Look:
         """The same, as if it had not looked at some files."""
@@ -66,7 +66,7 @@ class Disk:
         With `written`, files that somebody has open for writing are left alone; where the system
         does not tell, those of `written` are. May take long, and may run in another thread.
         """
-        vanished = self.vanished if only is not None else frozenset(root for root in self.roots if not root.exists())
+        vanished = self.vanished if only is not None else frozenset(self._closed())
         contents: dict[Path, Content] = {}
         there: set[Path] = set()
         for path in self.files() if only is None else sorted(only):
@@ -90,6 +90,15 @@ class Disk:
         self._stamps |= {path: content.stamp for path, content in look.contents.items()}
         for path in look.gone:
             self._stamps.pop(path, None)
+
+    def _closed(self) -> Iterator[Path]:
+        """Roots that are not there, and folders whose entries may not be read."""
+        for root in self.roots:
+            if not root.exists():
+                yield root
+            for path in entries(root) if root.is_dir() else ():
+                if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+                    yield path
 
     def files(self) -> Iterator[Path]:
         """All files that are there now: those of a folder sorted, folders in the order given."""

@@ -90,7 +90,7 @@ def _vanished(root: Path) -> Finding:
     return Finding(
         code=codes.UNREADABLE,
         severity=Severity.ERROR,
-        message="There is no such file or folder",
+        message="There is no such file or folder, or it may not be read",
         hint="Bring it back; what it said before, if anything, still counts",
         file=str(root),
     )

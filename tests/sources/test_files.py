@@ -151,6 +151,26 @@ def test_a_root_that_vanishes_keeps_what_it_said(tmp_path):
     assert reader.findings == []
 
 
+def test_a_folder_that_may_not_be_read_keeps_what_it_said(reader, monkeypatch):
+    closed = reader.path / "x"
+
+    def access(path, mode, real=os.access):
+        return path != closed and real(path, mode)
+
+    def scandir(path, real=os.scandir):
+        if path == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    closed.mkdir()
+    (closed / "a.yaml").write_text(service("a"))
+    reader.write(b=service("b"))
+    monkeypatch.setattr(os, "access", access)  # permissions do not stop root
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert reader.read() == []
+    assert reader.findings == [("x", 0, "PP0001")]
+
+
 def test_a_file_that_may_not_be_read_is_told(reader, monkeypatch):
     def refuse(path, *args, real=os.open):
         if os.fspath(path).endswith("a.yaml"):
