@@ -53,8 +53,14 @@ def decode_object(raw: Mapping[str, Any], *, namespace: str = "default") -> Deco
     if isinstance(kind, str) and isinstance(version, str) and kind and version:
         return decode(kind, version, raw, namespace=namespace)
     missing = "apiVersion" if kind else "kind"
-    message = f"Not an object of Kubernetes: {missing} is missing or not text"
-    return Decoded(None, [Finding(code=codes.NOT_AN_OBJECT, severity=Severity.WARNING, message=message, field=missing)])
+    nothing = Finding(
+        code=codes.NOT_AN_OBJECT,
+        severity=Severity.WARNING,
+        message=f"Not an object of Kubernetes: {missing} is missing or not text",
+        field=missing,
+        hint="Take it away, or give it apiVersion, kind and metadata.name",
+    )
+    return Decoded(None, [nothing])
 
 
 def decode(kind: str, api_version: str, raw: Mapping[str, Any], *, namespace: str = "default") -> Decoded:

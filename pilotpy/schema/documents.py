@@ -19,6 +19,13 @@ from pilotpy.schema import codes, paths, yaml
 MAX_BYTES: Final = 32 * 2**20
 """Larger files are refused: an API server takes objects of 1.5 MB, so they are not manifests."""
 
+_HINTS: Final = {
+    codes.UNREADABLE: "Mend this document; the others of the file are read",
+    codes.DUPLICATE_KEY: "Keep one of the two",
+    codes.TOO_MUCH: "Take the file away, if it holds no manifests, or divide it",
+    codes.NOT_AN_OBJECT: "Take it away, or give it apiVersion, kind and metadata.name",
+}
+
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _SAYS_NOTHING = re.compile(r"(?:\s|#.*|%.*)*")
 
@@ -183,6 +190,7 @@ def _finding(refused: yaml.Refused, file: str, offset: int) -> Finding:
         code=refused.code,
         severity=Severity.ERROR,
         message=refused.message,
+        hint=_HINTS[refused.code],
         file=file,
         line=offset + refused.line if refused.line else 0,
     )
