@@ -69,12 +69,16 @@ class Demo:
         """Show it all, then leave the mesh up until somebody ends it."""
         showing = asyncio.create_task(self._show())
         showing.add_done_callback(lambda _: self._lab.stop())
+        ending = asyncio.create_task(self._lab.ending())
+        ending.add_done_callback(lambda _: showing.cancel())  # what it counts from now on is the end itself
         try:
             await self._lab.run()
         finally:
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
+            for task in (ending, showing):
+                task.cancel()
+            await asyncio.gather(ending, showing, return_exceptions=True)
             shutil.rmtree(self._routing.parents[1], ignore_errors=True)
+        self._console.print("the mesh is down")
         if not showing.cancelled() and (failed := showing.exception()):
             raise failed
 

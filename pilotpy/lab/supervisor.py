@@ -129,6 +129,10 @@ class Lab:
         """Have ``run`` return soon."""
         self._stopping.set()
 
+    async def ending(self) -> None:
+        """Wait until it was told to stop."""
+        await self._stopping.wait()
+
     async def settled(self) -> None:
         """Wait until every Pod that is wanted is ready."""
         while not self._is_settled():
