@@ -48,7 +48,7 @@ class InboundTrafficPolicy(Message, frozen=True):
     mode: InboundTrafficMode = "PASSTHROUGH"
 
 
-class CertificateData(Choice, frozen=True):
+class TrustedCertificates(Choice, frozen=True):
     """Certificates trusted beside those of our own authority."""
 
     exclusive = (("pem", "spiffe_bundle_url"),)
@@ -196,7 +196,7 @@ class MeshConfig(Message, frozen=True):
     enable_auto_mtls: bool = True
     trust_domain: str = "cluster.local"
     trust_domain_aliases: tuple[str, ...] = ()
-    ca_certificates: tuple[CertificateData, ...] = ()
+    ca_certificates: tuple[TrustedCertificates, ...] = ()
     default_service_export_to: tuple[str, ...] = ("*",)
     default_virtual_service_export_to: tuple[str, ...] = ("*",)
     default_destination_rule_export_to: tuple[str, ...] = ("*",)
