@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import re2
+import re2  # type: ignore[import-untyped]  # it comes without types
 
 RE2 = "write it in the syntax of RE2, github.com/google/re2/wiki/Syntax"  # a hint for authors
 
