@@ -28,6 +28,7 @@ from pilotpy.sources.rollout import PodState
 
 _log = logging.getLogger(__name__)
 _LOOK_AGAIN = 0.02  # seconds between two looks at something that nobody announces
+_LOOK_SELDOM = 0.25  # what that grows to: many pods that start at once have better things to do
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that ended is started again
 _WELL = 30.0  # seconds after which a program is taken to have run well
 _INSIST = timedelta(seconds=2)
@@ -178,8 +179,10 @@ class RunningPod:
 
     async def _become_ready(self) -> None:
         """Announce READY once the application takes connections and Envoy serves what it was sent."""
-        while not await self._is_ready():  # noqa: ASYNC110 - nobody in the pod announces it
-            await asyncio.sleep(_LOOK_AGAIN)
+        pause = _LOOK_AGAIN
+        while not await self._is_ready():
+            await asyncio.sleep(pause)
+            pause = min(1.3 * pause, _LOOK_SELDOM)
         if self.state is PodState.STARTING:
             self._reach(PodState.READY)
 

@@ -25,6 +25,9 @@ def pod_lines(pods: Iterable[PodRecord]) -> Iterator[str]:
         )
         for pod in pods
     ]
+    if not rows:
+        yield "there are no Pods, nor workloads that make any"
+        return
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -142,7 +142,7 @@ class Lab:
     def _is_settled(self) -> bool:
         wanted = {pod.ref for pod in self.plane.wanted()}
         ready = {ref for ref, running in self.kubelet.running.items() if running.state is PodState.READY}
-        return bool(wanted) and wanted == ready
+        return wanted == ready
 
     def ready(self, namespace: str, selector: Iterable[tuple[str, str]]) -> list[RunningPod]:
         """Pods that are ready and have these labels, sorted by name."""
