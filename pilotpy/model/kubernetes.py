@@ -46,7 +46,7 @@ class KubeServicePort(Message, frozen=True):
 
     port: Int32
     name: str = ""
-    protocol: Transport = "TCP"
+    protocol: str = "TCP"  # Transport; others are told from misspelt ones by validation
     app_protocol: str | None = None
     target_port: int | str | None = None  # None, 0 and "": port; a name: the container port called so
     node_port: Int32 = 0
@@ -92,7 +92,7 @@ class EndpointPort(Message, frozen=True):
 
     name: str | None = None  # the service port's name
     port: Int32 | None = None
-    protocol: Transport | None = None  # None: TCP
+    protocol: str | None = None  # None: TCP
     app_protocol: str | None = None
 
 

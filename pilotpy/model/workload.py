@@ -12,18 +12,18 @@ from pilotpy.model.message import Int32, Part
 from pilotpy.model.pod import PodSpec
 
 
-class PodTemplate(Part, frozen=True):
-    """The Pods that a workload makes."""
-
-    metadata: TemplateMeta
-    spec: PodSpec
-
-
 class TemplateMeta(Part, frozen=True):
     """The metadata of the Pods; their names are made."""
 
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
+
+
+class PodTemplate(Part, frozen=True):
+    """The Pods that a workload makes."""
+
+    spec: PodSpec
+    metadata: TemplateMeta = TemplateMeta()
 
 
 class Selector(Part, frozen=True):

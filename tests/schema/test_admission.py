@@ -93,6 +93,29 @@ def test_what_istio_would_warn_about_is_used(spec, code, field):
     assert [(one.code, one.field) for one in findings] == [(code, field)]
 
 
+def test_an_analysis_may_look_at_what_is_refused():
+    raw = virtual_service("{hosts: [a]}")
+    assert admitted(raw, strict=False).resource is not None
+    assert admitted(raw, strict=False).findings == admitted(raw).findings
+
+
+SERVICES = [
+    ("a protocol that is none of the transport", "[{port: 80, protocol: HTTP}]", "spec.ports[0].protocol"),
+    ("several ports of which one has no name", "[{port: 80, name: a}, {port: 81}]", "spec.ports[1].name"),
+    ("two ports of one number", "[{port: 80, name: a}, {port: 80, name: b}]", "spec.ports[1].port"),
+    ("two ports of one name", "[{port: 80, name: a}, {port: 81, name: a}]", "spec.ports[1].name"),
+    ("a port beyond the last", "[{port: 65536}]", "spec.ports[0].port"),
+]
+
+
+@pytest.mark.parametrize(("ports", "field"), [case[1:] for case in SERVICES], ids=[case[0] for case in SERVICES])
+def test_what_an_api_server_would_refuse_of_a_service(ports, field):
+    raw = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": yaml.safe_load(ports)}}
+    resource, findings = admitted(raw)
+    assert resource is None
+    assert [(one.code, one.field) for one in findings] == [(codes.INVALID, field)]
+
+
 def test_a_header_value_of_many_percent_signs_is_judged_at_once():
     value = "%%" * 5000 + "%"
     spec = f"{{hosts: [a], http: [{{headers: {{request: {{set: {{x: '{value}'}}}}}}, {RULE}}}]}}"

@@ -1,4 +1,4 @@
-"""What Istio's admission refuses or warns about, one module per kind, as findings."""
+"""What Istio's admission (and, for Services, Kubernetes') refuses or warns about, one module per kind, as findings."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pilotpy.schema.validation.metadata import metadata
 from pilotpy.schema.validation.peer_authentication import peer_authentication
 from pilotpy.schema.validation.proxy_config import proxy_config
 from pilotpy.schema.validation.request_authentication import request_authentication
+from pilotpy.schema.validation.service import service
 from pilotpy.schema.validation.service_entry import service_entry
 from pilotpy.schema.validation.sidecar import sidecar
 from pilotpy.schema.validation.telemetry import telemetry
@@ -31,6 +32,7 @@ _CHECKS: Final[dict[str, Callable[[Resource[Any]], Problems]]] = {
     "PeerAuthentication": peer_authentication,
     "ProxyConfig": proxy_config,
     "RequestAuthentication": request_authentication,
+    "Service": service,
     "ServiceEntry": service_entry,
     "Sidecar": sidecar,
     "Telemetry": telemetry,
@@ -43,7 +45,7 @@ _CHECKS: Final[dict[str, Callable[[Resource[Any]], Problems]]] = {
 
 
 def validate(resource: Resource[Any]) -> list[Finding]:
-    """What is wrong with a resource that has the right form. Kinds of Kubernetes' own are taken as they are."""
+    """What is wrong with a resource that has the right form. Of Kubernetes' own kinds only Services are looked at."""
     check = _CHECKS.get(resource.ref.kind)
     if check is None:
         return []
