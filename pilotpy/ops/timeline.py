@@ -41,7 +41,7 @@ class Record:
     first_sent: Moment | None = None
     last_sent: Moment | None = None
     finished: Moment | None = None
-    sent: int = 0
+    sent: int = 0  # proxies that something was sent to
     outcomes: dict[Outcome, int] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
@@ -96,12 +96,12 @@ class Timeline:
             if dropped.finished is None:
                 self._finished(dropped)
 
-    def sent(self, revision: int) -> timedelta | None:
-        """The first part of a publication left for one proxy; returns how long after the change was seen."""
+    def sent(self, revision: int, *, first: bool) -> timedelta | None:
+        """A part of a publication left for one proxy (its first?); returns how long after the change was seen."""
         record = self._records.get(revision)
         if record is None:
             return None
-        record.sent += 1
+        record.sent += first
         record.last_sent = self._clock.moment()
         if record.first_sent is None:
             record.first_sent = record.last_sent

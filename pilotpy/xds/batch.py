@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from pilotpy.compile.encoded import Encoded, Rope, Tree, differences
 from pilotpy.compile.wire import delimited, varint
@@ -38,9 +37,6 @@ class Batch:
                 pieces += [_string(6, name) for name in self.removed]
             joined = self._joined[incremental] = b"".join(pieces)
         return joined
-
-
-NOTHING: Final = Batch()
 
 
 class Batches:

@@ -59,13 +59,14 @@ class Connection:
         self._stream = stream
         self._shared = shared
         self._clock, self._metrics, self._timeline = shared.instruments
-        self._revision = 0
+        self._revision = 0  # the latest published to it
+        self._pushed = 0  # the latest of which something was pushed
         self._owed: deque[int] = deque(maxlen=_OWED)
         self._refused = False
         self._unread = 0
         self._caught_up = asyncio.Event()
         self._woken: asyncio.Future[None] | None = None
-        self._ending: asyncio.Future[None] | None = None
+        self._ending: asyncio.Future[Refusal] | None = None
         self._stirred = False
         self._lapse: asyncio.TimerHandle | None = None
 
@@ -99,20 +100,23 @@ class Connection:
     def end(self, refusal: Refusal) -> None:
         """Hang up on the client, and tell it why."""
         if self._ending is not None and not self._ending.done():
-            self._ending.set_exception(refusal)
+            self._ending.set_result(refusal)
 
     # -- reading -------------------------------------------------------------------------------
 
     async def run(self, first: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
         """Serve until the client hangs up. Raises `Refusal`, and `ConnectionError` if the stream broke."""
-        ending = self._ending = asyncio.get_running_loop().create_future()
+        ending: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+        self._ending = ending
         writing = asyncio.create_task(self._write(), name=f"write {self.id}")
         reading = asyncio.create_task(self._read(first), name=f"read {self.id}")
         both = (reading, writing)
         try:
             done, _ = await asyncio.wait((*both, ending), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in done & {*both}:
                 task.result()
+            if ending.done():
+                raise ending.result()
         finally:
             if self._lapse is not None:
                 self._lapse.cancel()
@@ -179,8 +183,8 @@ class Connection:
             self._lapse = None
         short = send.type.short
         body = bytes(send)
-        if send.pushed and (delay := self._timeline.sent(send.revision)) is not None:
-            self._metrics.convergence.observe(delay.total_seconds())
+        if send.pushed:
+            self._time(send.revision)
         started = self._clock.moment()
         if len(body) < LARGE:
             await self._stream.write(body)
@@ -191,6 +195,13 @@ class Connection:
         self._metrics.pushes.add(short)
         self._metrics.sizes.labels(short).observe(len(body))
         self.sent_at[send.type.url] = self._clock.now()
+
+    def _time(self, revision: int) -> None:
+        first = revision != self._pushed
+        self._pushed = revision
+        delay = self._timeline.sent(revision, first=first)
+        if first and delay is not None:
+            self._metrics.convergence.observe(delay.total_seconds())
 
     # -- what became of publications -------------------------------------------------------------
 

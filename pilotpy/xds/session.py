@@ -137,7 +137,7 @@ class Session:
                 return None
             before, besides = watch.held, watch.again
             batch = watch.push(self._serving.trees[watch.type.url])
-            if batch:
+            if batch is not None:
                 return self._sending(watch, batch, before, besides, pushed=True)
         for watch in self._leaving():
             if self._awaiting:
@@ -148,7 +148,7 @@ class Session:
     def _sending(self, watch: Watch, batch: Batch, before: Tree, besides: Names, *, pushed: bool) -> Send:
         self._count += 1
         nonce = f"{self.name}/{self._count}"
-        watch.sent(nonce, before, besides)
+        watch.sent(nonce, before, besides, self._serving.trees[watch.type.url])
         self._awaiting[watch.type.url] = watch.type
         self._warm(watch, before, pushed=pushed)
         serving = self._serving

@@ -1,7 +1,8 @@
 """State-of-the-world requests: what a DiscoveryRequest means for a session.
 
 Each request names everything that the client wants of a type. Source: Envoy's xDS protocol page; the decisions are
-istiod's (`ShouldRespond` in pkg/xds/server.go).
+istiod's (`ShouldRespond` in pkg/xds/server.go), but for one: the names in a NACK count, because Envoy will not repeat
+them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def receive(session: Session, request: DiscoveryRequest) -> bool:
     if request.HasField("error_detail"):
         if watch is not None:
             session.nacked(watch, nonce, request.error_detail.message)
+            if nonce == watch.nonce_sent and request.resource_names:
+                _resubscribe(watch, request)
         return True
     if not request.resource_names and not type_.wildcard:
         session.unwatch(type_)
@@ -55,7 +58,7 @@ def _resubscribe(watch: Watch, request: DiscoveryRequest) -> None:
     if asked != before:
         watch.names = interned(asked)
     added = asked - before
-    if watch.always_respond:
+    if watch.always_respond and not request.HasField("error_detail"):
         watch.always_respond = False
         watch.owes_all = True
     elif watch.wildcard and asked != before:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from pilotpy.compile.encoded import EMPTY, Encoded, Tree
-from pilotpy.xds.batch import NOTHING, Batch, Batches, found, version_of
+from pilotpy.xds.batch import Batch, Batches, found, version_of
 from pilotpy.xds.names import NO_NAMES, Names, interned
 from pilotpy.xds.resource_type import ResourceType
 
@@ -38,7 +38,9 @@ class Rejection(NamedTuple):
 class _Sent(NamedTuple):
     before: Tree
     after: Tree
-    besides: Names  # sent though they had not changed
+    wanted: Names | None
+    besides: Names  # sent though they had not changed from `before` to `after`
+    source: Tree  # where these were taken from
 
 
 @dataclass(slots=True)
@@ -60,7 +62,8 @@ class Watch:
     owes: Names = NO_NAMES  # an answer with these
     again: Names = NO_NAMES  # to be sent with the next push even if unchanged
     versions: Mapping[str, str] = field(default_factory=dict)  # what a returning client holds, until answered
-    leaving: dict[str, Encoded] = field(default_factory=dict)  # gone, but the client is not yet told
+    # Gone, but the client is not yet told. With what it holds of that name; None: it refused it.
+    leaving: dict[str, Encoded | None] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
     _unanswered: dict[str, _Sent] = field(default_factory=dict)
 
@@ -82,26 +85,27 @@ class Watch:
             return self._offered(self.batches.whole(self.type, tree, owed))
         return None
 
-    def push(self, tree: Tree) -> Batch:
-        """What the client needs to hold `tree`; empty if nothing. Names that leave last are kept for `farewell`."""
+    def push(self, tree: Tree) -> Batch | None:
+        """What the client needs to hold `tree`; None if nothing. Names that leave last are kept for `farewell`."""
         if tree == self.held and not self.again:
-            return NOTHING
+            return None
         old, again = self.held, self.again if self.wildcard else self.again & self.names
         self.held, self.again = tree, NO_NAMES
         changes = self.batches.changes(old, tree, self.wanted)
         if changes.removed and self.type.leaves_last:
-            self.leaving |= found(old, frozenset(changes.removed))
+            gone = Batch(found(old, frozenset(changes.removed)).values())
+            lingering = {resource.name: resource for resource in self._offered(gone).resources}
+            self.leaving |= {name: lingering.get(name) for name in changes.removed}
         resources = changes.resources
         if again:
             changed = {resource.name for resource in resources}
-            resources += tuple(self.batches.whole(self.type, tree, interned(again - changed)).resources)
+            resources += self.batches.whole(self.type, tree, interned(again - changed)).resources
+        # A name that nothing has any more is not taken from a client that asked for it: whose name it was goes too.
+        removed = () if self.type.missing or self.type.leaves_last else changes.removed
         if self.wildcard and not self.incremental:
-            waits = self.type.leaves_last and not resources
-            return NOTHING if waits or not (resources or changes.removed) else self._everything(tree)
-        if self.type.missing or self.type.leaves_last:
-            # A name that is missing has been given its stand-in when it was asked for, or its owner is about to go.
-            return self._offered(changes if not again and not changes.removed else Batch(resources))
-        return self._offered(Batch(resources, changes.removed) if again else changes)
+            return self._everything(tree) if resources or removed else None
+        alike = not again and removed == changes.removed
+        return self._offered(changes if alike else Batch(resources, removed)) or None
 
     def farewell(self) -> Batch:
         """What tells the client of the resources that left."""
@@ -111,7 +115,7 @@ class Watch:
     def _everything(self, tree: Tree) -> Batch:
         """The state of the world, with what is about to leave it."""
         whole = self._offered(self.batches.whole(self.type, tree, None))
-        return Batch((*whole.resources, *self.leaving.values())) if self.leaving else whole
+        return Batch((*whole.resources, *filter(None, self.leaving.values()))) if self.leaving else whole
 
     def _offered(self, batch: Batch) -> Batch:
         """The batch with what the client accepted last in place of what it refused."""
@@ -137,10 +141,10 @@ class Watch:
 
     # -- what became of it -------------------------------------------------------------------
 
-    def sent(self, nonce: str, before: Tree, besides: Names = NO_NAMES) -> None:
-        """Remember a response that leaves for the client, and what the client held before it."""
+    def sent(self, nonce: str, before: Tree, besides: Names, source: Tree) -> None:
+        """Remember a response that leaves for the client: what it held before, and what it was given besides."""
         self.nonce_sent = nonce
-        self._unanswered[nonce] = _Sent(before, self.held, besides)
+        self._unanswered[nonce] = _Sent(before, self.held, self.wanted, besides, source)
         if len(self._unanswered) > _MOST_UNANSWERED:
             del self._unanswered[next(iter(self._unanswered))]
 
@@ -167,9 +171,12 @@ class Watch:
         sent = self._unanswered.pop(nonce, None)
         if sent is None:
             return Rejection(self.type, nonce, message, ())
-        changed = self.batches.changes(sent.before, sent.after, self.wanted).resources
-        besides = tuple(found(sent.after, sent.besides).values())
-        blamed = _named(message, changed + besides) or changed or besides
+        changed = self.batches.changes(sent.before, sent.after, sent.wanted).resources
+        besides = tuple(found(sent.source, sent.besides).values())
+        sent_now = {resource.name: resource for resource in (*besides, *changed)}
+        named = _named(message, sent_now.keys() | self.leaving.keys() | self.refused.keys())
+        blamed = [sent_now[name] for name in named if name in sent_now] if named else list(changed or besides)
+        self.leaving |= dict.fromkeys(named & self.leaving.keys())
         accepted = found(self.accepted, frozenset(resource.name for resource in blamed))
         for resource in blamed:
             before = self.refused.get(resource.name)
@@ -179,12 +186,10 @@ class Watch:
         return Rejection(self.type, nonce, message, tuple(sorted(resource.name for resource in blamed)))
 
 
-def _named(message: str, resources: Iterable[Encoded]) -> tuple[Encoded, ...]:
-    """The resources whose names stand in a message as words of their own."""
-    return tuple(
-        resource
-        for resource in resources
-        if resource.name
-        and resource.name in message
-        and re.search(rf"(?<![\w.|-]){re.escape(resource.name)}(?![\w|-]|\.\w)", message)
-    )
+def _named(message: str, names: Iterable[str]) -> set[str]:
+    """Those of the names that stand in a message as words of their own."""
+    return {
+        name
+        for name in names
+        if name and name in message and re.search(rf"(?<![\w.|-]){re.escape(name)}(?![\w|-]|\.\w)", message)
+    }

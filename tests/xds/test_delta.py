@@ -172,3 +172,15 @@ def test_who_dropped_the_star_gets_only_what_it_names():
     play = connected().asks(CLUSTER, "a", drops=("*",)).gets(CLUSTER, "a").acks(CLUSTER)
     play.gets(ENDPOINT, "a", "b").acks(ENDPOINT)
     play.becomes({CLUSTER: {"a": "1", "b": "9"}}).gets_nothing()
+
+
+def test_a_late_refusal_is_not_laid_on_names_that_were_asked_for_since():
+    play = playbook().asks(ENDPOINT, "a").gets(ENDPOINT, "a")
+    first = play.nonces[ENDPOINT.url]
+    play.asks(ENDPOINT, "b", drops=("a",)).asks(ENDPOINT, nonce=first, error="no")
+    play.gets(ENDPOINT, "b")
+
+
+def test_a_refused_cluster_that_goes_is_removed_because_the_client_may_hold_an_older_one():
+    play = playbook().asks(CLUSTER, holds={"a": "older", "b": version("b", "1")}).gets(CLUSTER, "a")
+    play.nacks(CLUSTER, "cluster(s) a: no").becomes({CLUSTER: {"b": "1"}}).gets(CLUSTER, gone=("a",))

@@ -77,3 +77,15 @@ def test_all_can_be_sent_again(incremental):
     play.asks(CLUSTER).gets(CLUSTER, "a").acks(CLUSTER).asks(LISTENER).gets(LISTENER, "l").acks(LISTENER)
     play.session.resend()
     play.gets(CLUSTER, "a").acks(CLUSTER).gets(LISTENER, "l").acks(LISTENER).gets_nothing()
+
+
+def test_the_blame_for_a_cluster_that_lingers_falls_on_no_other():
+    play = Playbook({CLUSTER: {"a": "bad"}}, incremental=False).asks(CLUSTER).gets(CLUSTER, "a")
+    play.keeps_silent().becomes({CLUSTER: {"b": "1"}}).gets(CLUSTER, "a", "b").nacks(CLUSTER, "cluster(s) a: no")
+    play.gets(CLUSTER, "b")
+
+
+def test_what_was_refused_in_an_answer_is_not_pushed_either():
+    play = connected().becomes({CLUSTER: {"a": "2", "b": "1"}, ROUTE: {"80": "1", "81": "1", "82": "bad"}})
+    play.gets(CLUSTER, "a").gets(ENDPOINT, "a").asks(ROUTE, "82").gets(ROUTE, "82").nacks(ROUTE, "82: bad")
+    play.acks(ENDPOINT).acks(CLUSTER).gets_nothing()

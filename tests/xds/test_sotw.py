@@ -44,6 +44,11 @@ def test_no_names_means_none_of_the_others(type_):
     playbook().asks(type_).gets_nothing()
 
 
+def test_a_nack_without_names_does_not_unsubscribe():
+    play = playbook().asks(ENDPOINT, "a").gets(ENDPOINT, "a").nacks(ENDPOINT, "no").gets_nothing()
+    play.becomes({ENDPOINT: {"a": "2"}}).gets(ENDPOINT, "a")
+
+
 def test_no_names_later_unsubscribe():
     play = connected().asks(ENDPOINT, nonce="client-1/2").gets_nothing()
     play.becomes({ENDPOINT: {"a": "2"}}).gets_nothing()
@@ -63,8 +68,8 @@ def test_an_ack_is_not_answered():
     playbook().asks(CLUSTER).gets(CLUSTER, "a", "b").acks(CLUSTER).gets_nothing()
 
 
-def test_a_nack_is_not_answered_and_does_not_touch_the_names():
-    play = playbook().asks(ENDPOINT, "a").gets(ENDPOINT, "a").nacks(ENDPOINT, "no").gets_nothing()
+def test_a_nack_is_not_answered_and_what_is_watched_goes_on():
+    play = playbook().asks(ENDPOINT, "a").gets(ENDPOINT, "a").nacks(ENDPOINT, "no", "a").gets_nothing()
     assert play.session.watches[ENDPOINT.url].error == "no"
     play.becomes({ENDPOINT: {"a": "2"}}).gets(ENDPOINT, "a")
 
@@ -128,3 +133,18 @@ def test_what_was_refused_and_never_held_is_left_out():
     play = connected().becomes({LISTENER: {"l": "1", "m": "bad"}}).gets(LISTENER, "l", "m")
     play.nacks(LISTENER, "Error adding/updating listener(s) m: no").gets(ROUTE, "80").acks(ROUTE)
     play.becomes({LISTENER: {"l": "2", "m": "bad"}}).gets(LISTENER, "l")
+
+
+@pytest.mark.parametrize("type_", [LISTENER, NAME_TABLE], ids=lambda t: t.short)
+def test_that_the_last_resource_is_gone_is_said_with_an_empty_response(type_):
+    play = playbook().asks(type_).gets(type_, *WORLD[type_]).acks(type_)
+    play.becomes({type_: {}}).gets(type_).acks(type_).gets_nothing()
+
+
+def test_a_cluster_that_was_refused_does_not_linger():
+    play = playbook().asks(CLUSTER).gets(CLUSTER, "a", "b").nacks(CLUSTER, "cluster(s) a: no")
+    play.becomes({CLUSTER: {"b": "2"}}).gets(CLUSTER, "b").acks(CLUSTER)
+
+
+def test_the_names_in_a_nack_count():
+    playbook().asks(ENDPOINT, "a").gets(ENDPOINT, "a").nacks(ENDPOINT, "no", "a", "b").gets(ENDPOINT, "b")
