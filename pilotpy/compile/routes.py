@@ -24,7 +24,7 @@ from pilotpy.compile.outbound import (
     sniffed_route,
 )
 from pilotpy.compile.ports import by_port, on_port
-from pilotpy.compile.vantage import Vantage, part_routes, toward, vantage
+from pilotpy.compile.vantage import Vantage, part_routes, standpoint, toward, vantage
 from pilotpy.compile.virtual_hosts import fallback_host, loose_host, sniffed_host, virtual_host
 from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
@@ -51,10 +51,11 @@ def exit_routes(q: Asking, way_out: Exit) -> Tree:
     scope, manner = way_out
     if manner.protocol is Protocol.HTTP_PROXY:
         return Tree((q(proxy_routes, scope, str(manner.port)),))
+    standing = standpoint(scope)
     return Tree(
         (
             *(q(port_routes, scope, port) for port in q(http_ports, scope.parts, manner)),
-            *(q(sniffed_routes, part, manner, vantage(q, scope, q(part_routes, part))) for part in scope.parts),
+            *(q(sniffed_routes, part, manner, vantage(q, standing, q(part_routes, part))) for part in scope.parts),
         )
     )
 
@@ -110,13 +111,14 @@ def part_namespaces(q: Asking, part: Part) -> frozenset[str]:
 
 def _hosts(q: Asking, scope: Scope, port: int, *, proxied: bool) -> Iterator[Rope]:
     denied = q(withheld, scope, port)
+    standing = standpoint(scope)
     for part in scope.parts:
         near = scope.namespace if scope.namespace in q(part_namespaces, part) else ""
         lost = tuple((key, domain) for key, domain in denied.services if key.namespace == part.namespace)
-        yield q(part_hosts, part, port, Called(near, lost, proxied), vantage(q, scope, q(part_routes, part)))
+        yield q(part_hosts, part, port, Called(near, lost, proxied), vantage(q, standing, q(part_routes, part)))
     for host, ref in q(loose_hosts, scope, port):
         if (ref, host) not in denied.loose:
-            yield q(loose_host, host, ref, port, vantage(q, scope, (ref,)))
+            yield q(loose_host, host, ref, port, vantage(q, standing, (ref,)))
 
 
 def _namespaces(q: Asking, selected: Selected) -> set[str]:

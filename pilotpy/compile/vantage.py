@@ -26,19 +26,31 @@ class Vantage(NamedTuple):
 NOWHERE: Final = Vantage()
 
 
-def vantage(q: Asking, scope: Scope, refs: tuple[Ref, ...]) -> Vantage:
-    """The vantage of a scope towards some VirtualServices."""
+class Standpoint(NamedTuple):
+    """All of a client that its routes can depend on, made once for all of them."""
+
+    namespace: str
+    labels: frozenset[tuple[str, str]]
+    abroad: tuple[Selected, ...]
+
+
+def standpoint(scope: Scope) -> Standpoint:
+    """Where the clients of a scope stand."""
+    chosen = (part.services for part in scope.parts if isinstance(part, Chosen))
+    return Standpoint(scope.namespace, frozenset(scope.held), tuple(chain.from_iterable(chosen)))
+
+
+def vantage(q: Asking, standing: Standpoint, refs: tuple[Ref, ...]) -> Vantage:
+    """The vantage of a client towards some VirtualServices."""
     if not refs:
         return NOWHERE
-    labels = frozenset(scope.held)
     held = tuple(
         (ref, asked.rule, asked.match)
         for ref in refs
         for asked in q(source_conditions, ref)
-        if labels.issuperset(asked.labels) and asked.namespace in {"", scope.namespace}
+        if standing.labels.issuperset(asked.labels) and asked.namespace in {"", standing.namespace}
     )
-    chosen = (part.services for part in scope.parts if isinstance(part, Chosen))
-    return toward(q, Vantage(held, tuple(chain.from_iterable(chosen))), refs)
+    return toward(q, Vantage(held, standing.abroad), refs)
 
 
 def toward(q: Asking, whole: Vantage, refs: tuple[Ref, ...]) -> Vantage:
