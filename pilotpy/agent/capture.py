@@ -17,7 +17,8 @@ from pilotpy.agent.capture_flags import Machine, Order
 from pilotpy.agent.rules import Capture, Family, Mode, Rule, restore_text, rules, tables
 
 _PROGRAMS = {Family.V4: "iptables", Family.V6: "ip6tables"}
-_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+"""Where the system's programs are; users' PATH often lacks some of it."""
 
 
 class CaptureFailed(Exception):
@@ -149,5 +150,4 @@ def _ran(command: Sequence[str], given: str) -> subprocess.CompletedProcess[str]
 
 
 def _environment() -> dict[str, str]:
-    # Users' PATH often lacks the folders of system programs.
-    return {**os.environ, "PATH": _PATH}
+    return {**os.environ, "PATH": SYSTEM_PATH}

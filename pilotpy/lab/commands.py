@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from pilotpy.agent.capture import SYSTEM_PATH
 from pilotpy.lab import entry, state
-from pilotpy.lab.network import SYSTEM_PATH
 from pilotpy.lab.running_pod import envoy_program
 from pilotpy.lab.state import PodRecord, State
 from pilotpy.lab.supervisor import Order, Port

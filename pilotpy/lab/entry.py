@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pilotpy.lab.network import SYSTEM_PATH
+from pilotpy.agent.capture import SYSTEM_PATH
 from pilotpy.lab.state import State
 
 _NAMESPACES = ("--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child")

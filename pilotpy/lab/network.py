@@ -17,11 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
+from pilotpy.agent.capture import SYSTEM_PATH
+
 GATEWAY = "10.44.0.1"
 """The lab's own address on the switch: the control plane listens there."""
-
-SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-"""Where programs are that users' PATH often lacks."""
 
 _BRIDGE = "br0"
 _CLONE_NEWNET = 0x40000000

@@ -29,6 +29,7 @@ from pilotpy.sources.rollout import PodState
 _log = logging.getLogger(__name__)
 _LOOK_AGAIN = 0.02  # seconds between two looks at something that nobody announces
 _LOOK_SELDOM = 0.25  # what that grows to: many pods that start at once have better things to do
+_LONG = 10.0  # seconds after which somebody may wonder why a pod is not ready
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that ended is started again
 _WELL = 30.0  # seconds after which a program is taken to have run well
 _INSIST = timedelta(seconds=2)
@@ -179,10 +180,13 @@ class RunningPod:
 
     async def _become_ready(self) -> None:
         """Announce READY once the application takes connections and Envoy serves what it was sent."""
-        pause = _LOOK_AGAIN
+        pause, waited = _LOOK_AGAIN, 0.0
         while not await self._is_ready():
             await asyncio.sleep(pause)
+            waited, told = waited + pause, waited >= _LONG
             pause = min(1.3 * pause, _LOOK_SELDOM)
+            if waited >= _LONG and not told:
+                _log.warning("%s: not ready yet: %s", self.plan.name, await self._obstacle())
         if self.state is PodState.STARTING:
             self._reach(PodState.READY)
 
@@ -190,6 +194,17 @@ class RunningPod:
         if not await asyncio.to_thread(all, map(self._is_open, self.plan.ports)):
             return False
         return self.plan.start is None or await self.admin.is_ready()
+
+    async def _obstacle(self) -> str:
+        """What keeps it from being ready, for people."""
+        closed = [port for port in self.plan.ports if not await asyncio.to_thread(self._is_open, port)]
+        if closed:
+            return f"nothing listens on {', '.join(map(str, closed))}, see {self.log('app')}"
+        try:
+            refused = sum((await self.admin.counts(r"(lds|cds)\.update_rejected")).values())
+        except OSError as silent:
+            return f"{silent}, see {self.log('envoy')}"
+        return f"Envoy refused {refused} updates and has no complete configuration, see {self.log('envoy')}"
 
     def _is_open(self, port: int) -> bool:
         try:

@@ -93,7 +93,8 @@ class Lab:
         self.kubelet = Kubelet(machine, self._reported)
         self._order = order
         self._place = place
-        self._news = asyncio.Event()  # a Pod reached another state
+        self._begun = False  # it is known what should run
+        self._news = asyncio.Event()  # about what should run, or what does
         self._stopping = asyncio.Event()
         self._forwards = [
             Forward(socket.socket(fileno=port.descriptor), partial(behind, self, port)) for port in order.ports
@@ -142,7 +143,7 @@ class Lab:
     def _is_settled(self) -> bool:
         wanted = {pod.ref for pod in self.plane.wanted()}
         ready = {ref for ref, running in self.kubelet.running.items() if running.state is PodState.READY}
-        return wanted == ready
+        return self._begun and wanted == ready
 
     def ready(self, namespace: str, selector: Iterable[tuple[str, str]]) -> list[RunningPod]:
         """Pods that are ready and have these labels, sorted by name."""
@@ -160,7 +161,9 @@ class Lab:
     async def _follow(self) -> None:
         while True:
             self.kubelet.run(self.plane.wanted(), self.plane.services())
+            self._begun = True
             self._publish()
+            self._news.set()
             await self.plane.changed()
 
     def _reported(self, pod: Ref, state: PodState) -> None:

@@ -159,3 +159,10 @@ def test_ctrl_c_leaves_nothing(lab):
 def test_folders_that_are_not_there_are_told(lab):
     with pytest.raises(FileNotFoundError, match="there is no"):
         commands.up_detached([lab.folder / "missing"], patience=timedelta(seconds=1))
+
+
+def test_a_folder_without_pods_is_a_lab_all_the_same(lab):
+    for file in lab.folder.iterdir():
+        file.unlink()
+    assert lab.up().state.pods == ()
+    assert commands.down()
