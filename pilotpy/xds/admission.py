@@ -20,6 +20,7 @@ from pilotpy_protos.envoy.config.core.v3.base_pb2 import Node as NodeMessage
 from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
 
 _LONGEST_WAIT: Final = 1.0  # seconds that a new stream may stand in line
+_LONGEST_ID: Final = 1024  # twice what Kubernetes' longest names make
 
 
 class Gate:
@@ -64,6 +65,8 @@ def node_in(request: DiscoveryRequest | DeltaDiscoveryRequest) -> Node:
     node = request.node
     if not node.id:
         raise Refusal(Code.INVALID_ARGUMENT, "missing node information")
+    if len(node.id) > _LONGEST_ID:
+        raise Refusal(Code.INVALID_ARGUMENT, f"node id of {len(node.id)} characters, of at most {_LONGEST_ID}")
     locality = node.locality
     return Node(
         node.id,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import Final
 
 from pilotpy.ops.instruments import Instruments
@@ -22,6 +23,7 @@ from pilotpy.xds.transport import Code, Refusal, Stream
 from pilotpy.xds.watch import Rejection
 
 _LOG: Final = logging.getLogger("pilotpy.ads")
+_LONGEST_VERSION: Final = 64
 
 
 class Edge:
@@ -34,6 +36,7 @@ class Edge:
         self._metrics = instruments.metrics
         self._batches = Batches()
         self._count = 0
+        self._versions: Counter[str] = Counter()
         self._closed = False
         self._empty = asyncio.Event()
         self._shared = Shared(
@@ -82,9 +85,9 @@ class Edge:
             connection.seat = self._compiler.connect(id_, node, connection.published)
         except Unacceptable as wrong:
             raise Refusal(Code.INVALID_ARGUMENT, str(wrong)) from None
-        version = str(node.metadata.get("ISTIO_VERSION", "unknown"))
         self.connections[id_] = connection
-        self._metrics.clients.labels(version).inc()
+        version = str(node.metadata.get("ISTIO_VERSION", "unknown"))[:_LONGEST_VERSION]
+        self._count_version(version, 1)
         _LOG.info("connected", extra=fields(connection=id_, peer=stream.peer, node=node.id))
         try:
             await connection.run(request)
@@ -104,8 +107,16 @@ class Edge:
                 self._empty.set()
             connection.seat.leave()
             connection.hung_up()
-            self._metrics.clients.labels(version).dec()
+            self._count_version(version, -1)
             _LOG.info("disconnected", extra=fields(connection=id_))
+
+    def _count_version(self, version: str, by: int) -> None:
+        self._versions[version] += by
+        if self._versions[version]:
+            self._metrics.clients.labels(version).set(self._versions[version])
+        else:  # anybody may invent versions: the metric has those that are connected
+            del self._versions[version]
+            self._metrics.clients.remove(version)
 
     def _rejected(self, connection: Connection, rejection: Rejection) -> None:
         self._metrics.rejects.add(rejection.type.short)

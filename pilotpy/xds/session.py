@@ -9,7 +9,7 @@ what to send from what is known when it is asked.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pilotpy.compile.encoded import EMPTY, Tree
 from pilotpy.xds.batch import Batch, Batches, response
@@ -17,6 +17,8 @@ from pilotpy.xds.names import NO_NAMES, Names, interned
 from pilotpy.xds.publication import NOTHING_YET, Publication
 from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, IN_ORDER, LISTENER, ROUTE, ResourceType
 from pilotpy.xds.watch import Rejection, Watch
+
+_LONGEST: Final = 32 << 10  # characters of a NACK that are read: whoever refuses more names enough in these
 
 
 class Send(NamedTuple):
@@ -75,7 +77,7 @@ class Session:
 
     def nacked(self, watch: Watch, nonce: str, message: str) -> None:
         """The client refused a response. The next type goes out nevertheless."""
-        self.rejections.append(watch.nacked(nonce, message))
+        self.rejections.append(watch.nacked(nonce, message[:_LONGEST]))
         self._answered(watch, nonce)
 
     def resend(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import grpc
 import pytest
+from prometheus_client import generate_latest
 
 from pilotpy.ops.timeline import Outcome
 from pilotpy.xds.names import MOST
@@ -88,6 +89,7 @@ async def test_each_change_has_its_timeline():
     [
         pytest.param("", {}, "missing node", id="no node"),
         pytest.param("web", {}, "not of the form", id="an id of one part"),
+        pytest.param("sidecar~1.1.1.1~" + "a" * 2000 + ".b~b.svc", {}, "characters", id="an id that is too long"),
         pytest.param("boat~1.1.1.1~a.b~c", {}, "unknown type", id="an unknown type of proxy"),
         pytest.param("sidecar~1.1.1.1~a.b~b.svc", {"LABELS": "{"}, "LABELS", id="metadata that does not decode"),
     ],
@@ -197,6 +199,7 @@ async def test_who_hangs_up_leaves_nothing_behind():
         async with asyncio.timeout(5):
             while world.edge.connections:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0.01)
+        assert b"pilot_xds{" not in generate_latest(world.instruments.metrics.registry)
         assert not world.compiler._users
         assert not world.compiler._seats
 
