@@ -12,6 +12,7 @@ made by other people.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
@@ -21,14 +22,15 @@ import msgspec
 from pilotpy.agent.node import Node, node_of_pod, pod_addresses, workload_name
 from pilotpy.analyze.default_resources import DEFAULT_RESOURCES
 from pilotpy.analyze.doubts import CHECKS, doubts
+from pilotpy.analyze.kinds import KIND_OF, NOW
 from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, LISTENERS, NAMES, ROUTES
 from pilotpy.compile.collections import COLLECTIONS
 from pilotpy.compile.encoded import Tree
-from pilotpy.engine import Engine, Failure, Put
+from pilotpy.engine import Engine, Failure, Fork, Put
 from pilotpy.explain.difference import Difference, differences
 from pilotpy.explain.document import opened
 from pilotpy.mesh.inputs import puts
-from pilotpy.mesh.kinds import KIND_OF, PODS, PROXIES
+from pilotpy.mesh.kinds import PODS, PROXIES
 from pilotpy.mesh.proxy import proxy_from_node
 from pilotpy.mesh.service import Locality
 from pilotpy.mesh.views import view
@@ -79,7 +81,7 @@ def load(
     folder = Folder(paths, mesh_config=mesh_config, mesh_networks=mesh_networks)
     engine = Engine()
     changes = folder.load()
-    engine.apply(puts(changes))
+    engine.apply([Put(NOW, ("",), datetime.now(UTC)), *puts(changes, KIND_OF)])
     if default_resources:
         written = {change.ref for change in changes}
         absent = (one for one in DEFAULT_RESOURCES if one.ref not in written)
@@ -131,14 +133,24 @@ class Mesh:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """All that is worth saying about the mesh: its files, its objects, what its proxies are served. Sorted."""
-        found = list(self._folder.findings)
-        for name in self.proxies:
-            found += self.proxy(name).findings
-        for kind in CHECKS:
-            for key, _ in self._engine.objects(KIND_OF[kind]):
-                doubtful = self._engine.ask(doubts, Ref(kind, str(key[0]), str(key[1])))
-                found += [one for finding in doubtful if (one := self.located(finding))]
-        return _sorted(found)
+        doubtful = self._doubts()
+        said = {(one.code, one.ref, one.field) for one in doubtful}
+        served = [one for name in self.proxies for one in self.proxy(name).findings]
+        # Much of what is doubtful about an object shows in what proxies are served, too.
+        served = [one for one in served if (one.code, one.ref, one.field) not in said]
+        return _sorted([*self._folder.findings, *doubtful, *served])
+
+    def _doubts(self) -> list[Finding]:
+        """Return what is doubtful about all objects that were written; those that are refused are looked at too."""
+        everything = Fork(self._engine)
+        everything.apply(
+            Put(KIND_OF[one.ref.kind], (one.ref.namespace, one.ref.name), one)
+            for one in self._folder.broken
+            if one.ref.kind in KIND_OF
+        )
+        refs = [Ref(kind, str(key[0]), str(key[1])) for kind in CHECKS for key, _ in everything.objects(KIND_OF[kind])]
+        found = [one for ref in refs if not self._folder.made(ref) for one in everything.ask(doubts, ref)]
+        return [one for finding in found if (one := self.located(finding))]
 
     def located(self, note: object) -> Finding | None:
         """Return a note of the engine as a finding with file and line; None if it is none."""

@@ -22,6 +22,7 @@ from pilotpy.model.telemetry import Telemetry
 from pilotpy.model.traffic_extension import TrafficExtension
 from pilotpy.model.virtual_service import VirtualService
 from pilotpy.model.wasm_plugin import WasmPlugin
+from pilotpy.model.webhook import WebhookConfiguration
 from pilotpy.model.workload_entry import WorkloadEntry
 from pilotpy.model.workload_group import WorkloadGroup
 
@@ -61,6 +62,11 @@ def _apps(kind: str, spec: type[msgspec.Struct]) -> Schema:
     return Schema(kind, "apps", frozenset({"v1"}), spec)
 
 
+def _webhooks(kind: str) -> Schema:
+    group = "admissionregistration.k8s.io"
+    return Schema(kind, group, frozenset({"v1"}), WebhookConfiguration, Place.BESIDE, namespaced=False)
+
+
 _SCHEMAS = (
     _networking("VirtualService", VirtualService),
     _networking("DestinationRule", DestinationRule),
@@ -92,6 +98,8 @@ _SCHEMAS = (
     _apps("DaemonSet", workload.DaemonSet),
     Schema("Job", "batch", frozenset({"v1"}), workload.Job),
     Schema("CronJob", "batch", frozenset({"v1"}), workload.CronJob),
+    _webhooks("MutatingWebhookConfiguration"),
+    _webhooks("ValidatingWebhookConfiguration"),
 )
 
 SCHEMAS: Final = {(schema.group, schema.kind): schema for schema in _SCHEMAS}

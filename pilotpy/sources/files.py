@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from pilotpy.model.resource import Finding, Ref, Severity
+from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.schema import codes
 from pilotpy.sources.change import Change, Origin
 from pilotpy.sources.disk import Look
@@ -54,10 +55,19 @@ class Files:
 
     def where(self, ref: Ref, field: str = "") -> Origin | None:
         """File and line of a field of an object, or of what is nearest above it; None: nobody wrote the object."""
-        written = self.written(ref)
+        written = self.written(ref) or self._unusable(ref)
         if written is None or not field:
             return written and written.origin
         return Origin(written.lines.file, written.lines.line(field))
+
+    @property
+    def broken(self) -> tuple[Resource[Any], ...]:
+        """Objects that can be read and not be used, and of which no good one of the same name is known; sorted."""
+        refs = {ref for manifest in self._manifests.values() for ref in manifest.broken if not self._holders.get(ref)}
+        return tuple(one.resource for ref in sorted(refs) if (one := self._unusable(ref)))
+
+    def _unusable(self, ref: Ref) -> Written | None:
+        return next((one for manifest in self._manifests.values() if (one := manifest.broken.get(ref))), None)
 
     def implied(self, ref: Ref) -> bool:
         """Whether an object is in its namespace only because its file names none."""

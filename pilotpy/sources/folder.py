@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Finding, Ref, Resource
@@ -97,6 +98,15 @@ class Folder:
         if maker == ref:
             return self._files.where(ref, field)
         return self._files.where(maker, f"spec.template.{field}" if field and ref.kind == "Pod" else "")
+
+    @property
+    def broken(self) -> tuple[Resource[Any], ...]:
+        """Objects that were written, can be read and are refused; sorted. No change told of them."""
+        return self._files.broken
+
+    def made(self, ref: Ref) -> bool:
+        """Whether nobody wrote an object: a controller would make it."""
+        return self._stand_in.made_from(ref) != ref
 
     def implied(self, ref: Ref) -> bool:
         """Whether an object, or what it was made from, is in its namespace only because its file names none."""

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.schema import codes
 from pilotpy.schema.admission import admitted
+from pilotpy.schema.decode import decode_object
 from pilotpy.schema.documents import Lines, documents
 from pilotpy.sources.change import Origin
 from pilotpy.sources.disk import Content
@@ -33,7 +34,7 @@ class Manifest(NamedTuple):
 
     objects: dict[Ref, Written]  # in the file's order; of one name only the first
     findings: tuple[Finding, ...]  # with file and line
-    broken: frozenset[Ref]  # objects that are there, and cannot be used
+    broken: Mapping[Ref, Written | None]  # objects that are there, and cannot be used; None: nor even read
     whole: bool  # else there may be more objects, whose very names cannot be read
     implied: frozenset[Ref] = frozenset()  # objects that are in namespace default because they name none
 
@@ -48,11 +49,11 @@ class Manifest(NamedTuple):
 def manifest(path: Path, content: Content) -> Manifest:
     """What the content of a file says. Never raises."""
     if content.refused:
-        return Manifest({}, (refused(str(path), content.refused),), frozenset(), whole=False)
+        return Manifest({}, (refused(str(path), content.refused),), {}, whole=False)
     read = documents(content.text, str(path))
     objects: dict[Ref, Written] = {}
     findings = list(read.findings)
-    broken: set[Ref] = set()
+    broken: dict[Ref, Written | None] = {}
     implied: set[Ref] = set()
     for raw, lines in read.objects:
         resource, wrong = admitted(raw)
@@ -60,12 +61,14 @@ def manifest(path: Path, content: Content) -> Manifest:
             implied |= {one.ref for one in (resource, *wrong) if one and one.ref and one.ref.namespace}
         findings += [located(finding, lines) for finding in wrong]
         if resource is None:
-            broken |= {finding.ref for finding in wrong if finding.ref}
+            readable = decode_object(raw).resource
+            written = Written(readable, lines) if readable else None
+            broken |= {finding.ref: written for finding in wrong if finding.ref}
         elif resource.ref in objects:
             findings.append(double(Written(resource, lines), objects[resource.ref]))
         else:
             objects[resource.ref] = Written(resource, lines)
-    return Manifest(objects, tuple(findings), frozenset(broken), read.whole, frozenset(implied))
+    return Manifest(objects, tuple(findings), broken, read.whole, frozenset(implied))
 
 
 def _names_namespace(raw: Mapping[str, Any]) -> bool:

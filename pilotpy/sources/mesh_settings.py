@@ -18,8 +18,8 @@ from pilotpy.sources.disk import Content
 from pilotpy.sources.manifest import Written, refused
 
 CONFIG_MAP: Final = Ref("ConfigMap", "istio-system", "istio")
-MESH_CONFIG: Final = Ref("MeshConfig", "", "")
-MESH_NETWORKS: Final = Ref("MeshNetworks", "", "")
+MESH_CONFIG: Final = Ref("MeshConfig", "istio-system", "meshconfig")
+MESH_NETWORKS: Final = Ref("MeshNetworks", "istio-system", "meshnetworks")  # as istioctl calls the two
 
 KEYS: Final = {MESH_CONFIG: "mesh", MESH_NETWORKS: "meshNetworks"}
 """Where in the ConfigMap each of the two stands."""

@@ -212,7 +212,7 @@ data:
     accessLogFile: /dev/stdout
     %s
 """
-MESH = Ref("MeshConfig", "", "")
+MESH = Ref("MeshConfig", "istio-system", "meshconfig")
 
 
 def test_mesh_settings_come_from_the_config_map(reader):

@@ -1,0 +1,54 @@
+"""MutatingWebhookConfiguration and ValidatingWebhookConfiguration: who has a say about objects before they are stored.
+
+Source: kubernetes/api admissionregistration/v1/types.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pilotpy.model.message import Part
+
+
+class WebhookService(Part, frozen=True):
+    """A Service that answers."""
+
+    namespace: str = ""
+    name: str = ""
+
+
+class WebhookClient(Part, frozen=True):
+    """Where a webhook is asked."""
+
+    url: str | None = None
+    service: WebhookService | None = None
+
+
+class LabelRequirement(Part, frozen=True):
+    """A condition on one label."""
+
+    key: str = ""
+    operator: str = ""  # "In", "NotIn", "Exists", "DoesNotExist"
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(Part, frozen=True):
+    """A condition on labels; empty: none."""
+
+    match_labels: Mapping[str, str] = {}
+    match_expressions: tuple[LabelRequirement, ...] = ()
+
+
+class Webhook(Part, frozen=True):
+    """One webhook, and the objects that it is asked about."""
+
+    name: str = ""
+    client_config: WebhookClient = WebhookClient()
+    namespace_selector: LabelSelector | None = None  # None: every namespace
+    object_selector: LabelSelector | None = None  # None: every object
+
+
+class WebhookConfiguration(Part, frozen=True):
+    """Webhooks, mutating or validating."""
+
+    webhooks: tuple[Webhook, ...] = ()
