@@ -103,7 +103,8 @@ def _removal(family: Family, made: Iterable[Rule]) -> dict[str, list[str]]:
 
 def _is_there(family: Family, rule: Rule) -> bool:
     check = [_PROGRAMS[family], "-w", "-t", rule.table, "-C", rule.chain, *rule.spec.split()]
-    return subprocess.run(check, capture_output=True, check=False, env=_environment()).returncode == 0  # noqa: S603
+    ran = subprocess.run(check, capture_output=True, check=False, env=_environment())  # noqa: S603 - as in _ran
+    return ran.returncode == 0
 
 
 def _merged(first: dict[str, list[str]], then: dict[str, list[str]]) -> dict[str, list[str]]:

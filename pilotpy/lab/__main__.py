@@ -35,10 +35,12 @@ async def _run(order: Order) -> None:
     plane = FolderPlane(order.folders)
     lab = Lab(order, plane)
     showing = asyncio.create_task(_show(lab, plane))
+    ending = asyncio.create_task(lab.ending())
+    ending.add_done_callback(lambda _: showing.cancel())  # pods that go are nothing to show
     try:
         await lab.run()
     finally:
-        showing.cancel()
+        ending.cancel()
         _say("the lab is down")
 
 

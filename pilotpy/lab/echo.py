@@ -212,7 +212,7 @@ def _asked(url: str, headers: Mapping[str, str]) -> Any:
     passed = {name: value for name, value in headers.items() if name.startswith(_TRACE)}
     request = urllib.request.Request(url, headers=passed)  # noqa: S310 - the client says where to, that is the point
     try:
-        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310 - likewise
+        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310 - see above
             return _json(answer.read())
     except urllib.error.HTTPError as refused:
         return {"status": refused.code, "answer": _json(refused.read())}

@@ -142,18 +142,18 @@ def test_a_killed_lab_leaves_nothing(lab, victim):
 def test_ctrl_c_leaves_nothing(lab):
     lab.write("apps.yaml", app("client"))
     up = "from pathlib import Path; from pilotpy.lab import commands; commands.up([Path('.')])"
-    shell = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", up], cwd=lab.folder, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        until(lambda: (found := commands.status()) is not None and found.settled)
-        own = Path(f"/proc/{commands.status().pid}/ns/pid").readlink().name
-        os.killpg(shell.pid, signal.SIGINT)
-        said, _ = shell.communicate(timeout=20)
-        assert "the lab is down" in said
-        assert own not in processes()
-    finally:
-        shell.kill()
+    ) as shell:
+        try:
+            until(lambda: (found := commands.status()) is not None and found.settled)
+            own = Path(f"/proc/{commands.status().pid}/ns/pid").readlink().name
+            os.killpg(shell.pid, signal.SIGINT)
+            said, _ = shell.communicate(timeout=20)
+        finally:
+            shell.kill()
+    assert "the lab is down" in said
+    assert own not in processes()
 
 
 def test_folders_that_are_not_there_are_told(lab):
