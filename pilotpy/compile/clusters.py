@@ -19,7 +19,7 @@ from pilotpy.compile.inbound_clusters import inbound_clusters
 from pilotpy.compile.load_assignment import load_assignment
 from pilotpy.compile.metadata import ISTIO, Value, config_path, filter_metadata, service_fields
 from pilotpy.compile.naming import STAT_END, cluster_name
-from pilotpy.compile.outlets import choice, keeps_sessions, narrowed, outlets, placed
+from pilotpy.compile.outlets import choice, keeps_sessions, narrowed, outlets, placed, run_needs
 from pilotpy.compile.pieces import ads, number
 from pilotpy.compile.settings import outbound_settings
 from pilotpy.compile.stat_name import stat_name
@@ -29,7 +29,7 @@ from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Port, Registry, Service, ServiceKey
 from pilotpy.mesh.services import service
 from pilotpy.mesh.traffic_policy import NO_RULE, traffic_rule
-from pilotpy.mesh.view import Features, Inbound, Part, Place, Scope
+from pilotpy.mesh.view import Features, Inbound, Part, Parts, Place, Scope, runs
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy_protos.envoy.config.cluster.v3.cluster_pb2 import Cluster
 
@@ -49,11 +49,23 @@ def clusters(q: Asking, scope: Scope, inbound: Inbound, place: Place, features: 
     spoken = dialect(features)
     return Tree(
         (
-            *(q(part_clusters, part, spoken) for part in scope.parts),
-            *(q(placed_clusters, part, spoken, narrowed(place, q(placed, part).needs)) for part in scope.parts),
+            *(q(run_clusters, run, spoken, narrowed(place, q(run_needs, run))) for run in runs(scope.parts)),
             q(outbound_fallbacks, spoken),
             q(inbound_clusters, inbound, spoken),
             q(inbound_passthrough, spoken),
+        )
+    )
+
+
+@query
+def run_clusters(q: Asking, run: Parts, spoken: Dialect, place: Place) -> Tree:
+    """The clusters of some parts."""
+    return Tree(
+        branch
+        for part in run
+        for branch in (
+            q(part_clusters, part, spoken),
+            q(placed_clusters, part, spoken, narrowed(place, q(placed, part).needs)),
         )
     )
 

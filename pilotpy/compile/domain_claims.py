@@ -17,7 +17,7 @@ from pilotpy.mesh.hosts import is_wildcard, kubernetes_name, service_host, withi
 from pilotpy.mesh.scopes import find, members
 from pilotpy.mesh.service import Resolution, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Part, Scope, Selected
+from pilotpy.mesh.view import Part, Parts, Scope, Selected, runs
 from pilotpy.mesh.virtual_services import hosts
 from pilotpy.model.resource import Finding, Ref, Severity
 
@@ -72,9 +72,15 @@ class Claims(NamedTuple):
 @query
 def claims(q: Asking, parts: tuple[Part, ...], port: int) -> Claims:
     """The claims of services on domains that do not follow from a name in the cluster."""
-    found = [claim for part in parts for claim in q(part_claims, part, port)]
+    found = [claim for run in runs(parts) for claim in q(run_claims, run, port)]
     winners, losers = _settled(found)
     return Claims(winners, tuple(losers), tuple(claim for claim in found if not claim.derived))
+
+
+@query
+def run_claims(q: Asking, run: Parts, port: int) -> tuple[Claim, ...]:
+    """The claims of the services of some parts."""
+    return tuple(claim for part in run for claim in q(part_claims, part, port))
 
 
 @query

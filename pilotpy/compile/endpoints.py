@@ -15,13 +15,13 @@ from pilotpy.compile.draft import EDS, Outlet
 from pilotpy.compile.encoded import Encoded, Tree
 from pilotpy.compile.load_assignment import load_assignment
 from pilotpy.compile.naming import cluster_name
-from pilotpy.compile.outlets import Choice, choice, narrowed, outlets, placed
+from pilotpy.compile.outlets import Choice, choice, narrowed, outlets, placed, run_needs
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Endpoint, Health, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Part, Place, Scope
+from pilotpy.mesh.view import Part, Parts, Place, Scope, runs
 from pilotpy.model.resource import Ref
 
 DRAINING_LABEL: Final = "istio.io/draining"
@@ -30,11 +30,20 @@ DRAINING_LABEL: Final = "istio.io/draining"
 @query
 def assignments(q: Asking, scope: Scope, place: Place) -> Tree:
     """Every assignment that a client's clusters ask for, by namespace; names unique."""
-    return Tree(branch for part in scope.parts for branch in (q(part_assignments, part), _placed(q, part, place)))
+    return Tree(q(run_assignments, run, narrowed(place, q(run_needs, run))) for run in runs(scope.parts))
 
 
-def _placed(q: Asking, part: Part, place: Place) -> Tree:
-    return q(placed_assignments, part, narrowed(place, q(placed, part).needs))
+@query
+def run_assignments(q: Asking, run: Parts, place: Place) -> Tree:
+    """The assignments of some parts."""
+    return Tree(
+        branch
+        for part in run
+        for branch in (
+            q(part_assignments, part),
+            q(placed_assignments, part, narrowed(place, q(placed, part).needs)),
+        )
+    )
 
 
 @query

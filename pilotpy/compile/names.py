@@ -17,7 +17,7 @@ from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Endpoint, Health, Registry, Service, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Part, Place, Scope
+from pilotpy.mesh.view import Part, Parts, Place, Scope, runs
 from pilotpy_protos.istio.networking.nds.v1.nds_pb2 import NameTable
 
 _TABLE: Final = 1  # the field of the table, a map: entries are messages of key 1 and value 2
@@ -35,7 +35,13 @@ class Nearby(NamedTuple):
 def name_table(q: Asking, scope: Scope, place: Place) -> Tree:
     """The one table, under the name ""."""
     nearby = Nearby(place.network, place.cluster)
-    return Tree([Encoded("", Rope(q(part_names, part, nearby) for part in scope.parts))])
+    return Tree([Encoded("", Rope(q(run_names, run, nearby) for run in runs(scope.parts)))])
+
+
+@query
+def run_names(q: Asking, run: Parts, nearby: Nearby) -> Rope:
+    """The entries of some parts."""
+    return Rope(q(part_names, part, nearby) for part in run)
 
 
 @query

@@ -24,7 +24,7 @@ from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Port, Protocol, Registry, Resolution, Service, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Listening, Part, Scope, Selected
+from pilotpy.mesh.view import Listening, Part, Parts, Scope, Selected, runs
 
 HTTP_PROXY_ROUTE: Final = "http_proxy"
 UNCAPTURED: Final = "NONE"  # the mode in which nothing is captured
@@ -147,7 +147,13 @@ def http_ports(q: Asking, parts: tuple[Part, ...], manner: Manner) -> tuple[int,
 @query
 def claims(q: Asking, parts: tuple[Part, ...], manner: Manner) -> Claims:
     """What all services of an exit claim of the shared slots."""
-    return _together(q(part_claims, part, manner) for part in parts)
+    return _together(q(run_claims, run, manner) for run in runs(parts))
+
+
+@query
+def run_claims(q: Asking, run: Parts, manner: Manner) -> Claims:
+    """What the services of some parts claim of the shared slots."""
+    return _together(q(part_claims, part, manner) for part in run)
 
 
 @query

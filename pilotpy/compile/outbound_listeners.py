@@ -35,7 +35,7 @@ from pilotpy.mesh.opaque_rules import Source, Sources, narrowed, sources_asked_f
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Fallback, Features, Listening, Part, Scope, Selected
+from pilotpy.mesh.view import Fallback, Features, Listening, Part, Parts, Scope, Selected, runs
 from pilotpy.model.resource import Ref
 
 FIRST_UNPRIVILEGED: Final = 1024
@@ -71,8 +71,20 @@ def exit_listeners(q: Asking, way_out: Exit, features: Features, listening: List
     scope = way_out.scope
     around = Around(fallback_cluster(scope.fallback), way_out.manner, features, listening)
     client = Source(scope.namespace, scope.held)
-    own = [q(part_listeners, part, narrowed(client, q(part_sources, part)), around) for part in scope.parts]
+    own = [q(run_listeners, run, narrowed(client, q(run_sources, run)), around) for run in runs(scope.parts)]
     return Tree([*own, Tree(_shared(q, scope, client, around))])
+
+
+@query
+def run_listeners(q: Asking, run: Parts, source: Source, around: Around) -> Tree:
+    """The listeners of some parts."""
+    return Tree(q(part_listeners, part, narrowed(source, q(part_sources, part)), around) for part in run)
+
+
+@query
+def run_sources(q: Asking, run: Parts) -> Sources:
+    """What the opaque rules for the services of some parts ask about clients."""
+    return together(q(part_sources, part) for part in run)
 
 
 @query

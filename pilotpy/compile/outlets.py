@@ -17,7 +17,7 @@ from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Resolution, Service, ServiceKey
 from pilotpy.mesh.services import service
 from pilotpy.mesh.traffic_policy import NO_RULE, traffic_rule
-from pilotpy.mesh.view import Part, Place
+from pilotpy.mesh.view import Part, Parts, Place
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy_protos.envoy.config.cluster.v3.cluster_pb2 import Cluster
 
@@ -128,3 +128,9 @@ def _unsupported(found: Service) -> Finding:
         field="spec.resolution",
         hint="name the hosts one by one, with resolution DNS",
     )
+
+
+@query
+def run_needs(q: Asking, run: Parts) -> frozenset[str]:
+    """The labels of a client's place that some parts depend on; empty for most."""
+    return frozenset().union(*(q(placed, part).needs for part in run))

@@ -24,7 +24,7 @@ from pilotpy.compile.outbound import (
     sniffed_route,
 )
 from pilotpy.compile.ports import by_port, on_port
-from pilotpy.compile.vantage import Vantage, part_routes, standpoint, toward, vantage
+from pilotpy.compile.vantage import Vantage, part_routes, run_routes, standpoint, toward, vantage
 from pilotpy.compile.virtual_hosts import fallback_host, loose_host, sniffed_host, virtual_host
 from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
@@ -32,7 +32,7 @@ from pilotpy.mesh.aliases import aliases
 from pilotpy.mesh.hosts import kubernetes_name
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Protocol
-from pilotpy.mesh.view import Listening, Part, Scope, Selected
+from pilotpy.mesh.view import Listening, Part, Parts, Scope, Selected, runs
 from pilotpy_protos.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 
@@ -55,7 +55,7 @@ def exit_routes(q: Asking, way_out: Exit) -> Tree:
     return Tree(
         (
             *(q(port_routes, scope, port) for port in q(http_ports, scope.parts, manner)),
-            *(q(sniffed_routes, part, manner, vantage(q, standing, q(part_routes, part))) for part in scope.parts),
+            *(q(run_sniffed, run, manner, vantage(q, standing, q(run_routes, run))) for run in runs(scope.parts)),
         )
     )
 
@@ -75,6 +75,12 @@ def proxy_routes(q: Asking, scope: Scope, name: str) -> Encoded:
 
 
 @query
+def run_sniffed(q: Asking, run: Parts, manner: Manner, seen_from: Vantage) -> Tree:
+    """As ``sniffed_routes``, of some parts."""
+    return Tree(q(sniffed_routes, part, manner, toward(q, seen_from, q(part_routes, part))) for part in run)
+
+
+@query
 def sniffed_routes(q: Asking, part: Part, manner: Manner, seen_from: Vantage) -> Tree:
     """The route configurations of those ports of a part's services that have listeners of their own."""
     return Tree(
@@ -89,6 +95,24 @@ def sniffed_configuration(q: Asking, selected: Selected, port: int, seen_from: V
     """The route configuration of one sniffed port. It has no place for unknown destinations: there are none."""
     name = sniffed_route(selected.service.host, port)
     return _configuration(name, (q(sniffed_host, selected, port, seen_from),))
+
+
+@query
+def run_hosts(q: Asking, run: Parts, port: int, called: Called, seen_from: Vantage) -> Rope:
+    """The virtual hosts of some parts' services on a port."""
+    hosts: list[Rope] = []
+    for part in run:
+        near = called.near if called.near in q(part_namespaces, part) else ""
+        lost = tuple(one for one in called.withheld if one[0].namespace == part.namespace)
+        ours = Called(near, lost, called.proxied)
+        hosts.append(q(part_hosts, part, port, ours, toward(q, seen_from, q(part_routes, part))))
+    return Rope(hosts)
+
+
+@query
+def run_namespaces(q: Asking, run: Parts) -> frozenset[str]:
+    """The namespaces in which a service of some parts has a name."""
+    return frozenset().union(*(q(part_namespaces, part) for part in run))
 
 
 @query
@@ -112,10 +136,11 @@ def part_namespaces(q: Asking, part: Part) -> frozenset[str]:
 def _hosts(q: Asking, scope: Scope, port: int, *, proxied: bool) -> Iterator[Rope]:
     denied = q(withheld, scope, port)
     standing = standpoint(scope)
-    for part in scope.parts:
-        near = scope.namespace if scope.namespace in q(part_namespaces, part) else ""
-        lost = tuple((key, domain) for key, domain in denied.services if key.namespace == part.namespace)
-        yield q(part_hosts, part, port, Called(near, lost, proxied), vantage(q, standing, q(part_routes, part)))
+    for run in runs(scope.parts):
+        near = scope.namespace if scope.namespace in q(run_namespaces, run) else ""
+        here = {part.namespace for part in run} if denied.services else ()
+        lost = tuple((key, domain) for key, domain in denied.services if key.namespace in here)
+        yield q(run_hosts, run, port, Called(near, lost, proxied), vantage(q, standing, q(run_routes, run)))
     for host, ref in q(loose_hosts, scope, port):
         if (ref, host) not in denied.loose:
             yield q(loose_host, host, ref, port, vantage(q, standing, (ref,)))

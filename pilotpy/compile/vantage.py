@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.scopes import members
-from pilotpy.mesh.view import Chosen, Part, Scope, Selected
+from pilotpy.mesh.view import Chosen, Part, Parts, Scope, Selected
 from pilotpy.mesh.virtual_services import destinations, source_conditions
 from pilotpy.model.resource import Ref
 
@@ -68,3 +68,9 @@ def toward(q: Asking, whole: Vantage, refs: tuple[Ref, ...]) -> Vantage:
 def part_routes(q: Asking, part: Part) -> tuple[Ref, ...]:
     """The VirtualServices of a part's services, sorted."""
     return tuple(sorted({ref for selected in q(members, part) for ref in selected.routes}))
+
+
+@query
+def run_routes(q: Asking, run: Parts) -> tuple[Ref, ...]:
+    """The VirtualServices of the services of some parts, sorted."""
+    return tuple(sorted({ref for part in run for ref in q(part_routes, part)}))

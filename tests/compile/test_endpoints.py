@@ -190,7 +190,9 @@ def test_a_client_elsewhere_costs_what_depends_on_its_place():
         return client.engine.work.since(before).runs
 
     assert runs(Place()) > 3
-    assert runs(Place(locality=Locality("us", "east", "a"))) == 3, "one assignment, those of its namespace, all of them"
+    assert runs(Place(locality=Locality("us", "east", "a"))) == 4, (
+        "one assignment, those of its namespace, its run, all"
+    )
     assert runs(Place(locality=Locality("us", "east", "a"), node="n")) == 1, "a node matters to nobody here"
 
 
