@@ -25,6 +25,7 @@ from pilotpy.xds.watch import Rejection
 from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
 
 LARGE: Final = 256 << 10  # bytes; a response from here on waits for one of the few places for large ones
+_LARGE_FOR: Final = 0.25  # seconds; who takes longer to read holds up nobody else
 _REQUESTS_AHEAD: Final = 64  # read while the client leaves a response unread
 _OWED: Final = 64  # publications whose end on this stream is still reported one by one
 
@@ -189,12 +190,23 @@ class Connection:
         if len(body) < LARGE:
             await self._stream.write(body)
         else:
-            async with self._shared.large:
-                await self._stream.write(body)
+            await self._write_large(body)
         self._metrics.send_time.observe(self._clock.moment() - started)
         self._metrics.pushes.add(short)
         self._metrics.sizes.labels(short).observe(len(body))
         self.sent_at[send.type.url] = self._clock.now()
+
+    async def _write_large(self, body: bytes) -> None:
+        """Write when there is a place for a large response, and keep the place for a moment at most."""
+        places = self._shared.large
+        await places.acquire()
+        leaving = asyncio.get_running_loop().call_later(_LARGE_FOR, places.release)
+        try:
+            await self._stream.write(body)
+        finally:
+            if leaving.when() > asyncio.get_running_loop().time():
+                leaving.cancel()
+                places.release()
 
     def _time(self, revision: int) -> None:
         first = revision != self._pushed

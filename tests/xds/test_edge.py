@@ -14,7 +14,7 @@ from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from pilotpy_protos.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
 from tests.xds.client import Client, resources_in
-from tests.xds.world import World, put, running
+from tests.xds.world import FAST, World, put, running
 
 BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
 
@@ -186,6 +186,19 @@ async def test_a_client_that_reads_nothing_holds_up_nobody():
             world.change(*(put(CLUSTER, f"{n}-{i}", "x" * 100) for i in range(300)))
             assert len((await client.response()).resources) == 300
             await client.answer(CLUSTER.url)
+
+
+@asynchronous
+async def test_a_client_that_leaves_a_large_response_unread_holds_up_nobody():
+    async with running(World(FAST._replace(large_pushes=1))) as world:
+        world.change(*(put(CLUSTER, f"cluster-{n}", "x" * 120) for n in range(30_000)))
+        await world.compiler.caught_up()
+        async with Client(world.address) as slow, Client(world.address) as client:
+            await slow.ask(CLUSTER)
+            while not world.edge.connections:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.01)
+            await client.ask(CLUSTER)
+            assert len((await client.response()).resources) == 30_000
 
 
 @asynchronous
