@@ -66,13 +66,13 @@ class Fork(Engine):
                 copies[node] = self._nodes[node.name] = self._copy(node)
             stack.extend(node.readers)  # of a node known here, too: they may still be borrowed
         for node, copy in copies.items():
-            copy.reads = {self._nodes.get(read.name, read): None for read in node.reads}
+            copy.reads = tuple(self._nodes.get(read.name, read) for read in node.reads)
             for read in copy.reads:
                 self._enter(copy, read)
         for node, copy in copies.items():
             for reader in self._borrowed.pop(node, ()):
-                reader.reads = {copy if read is node else read: None for read in reader.reads}
-                copy.readers.add(reader)
+                reader.reads = tuple(copy if read is node else read for read in reader.reads)
+                copy.add_reader(reader)
 
     def _copy(self, node: Node) -> Node:
         copy = Node(self, node.query, node.key)
@@ -94,14 +94,17 @@ class Fork(Engine):
 
     def _link(self, node: Node, old: Iterable[Node], new: dict[Node, None]) -> None:
         for read in old:
-            if read not in new:
-                readers = read.readers if read.owner is self else self._borrowed.get(read, set())
-                readers.discard(node)
+            if read in new:
+                continue
+            if read.owner is self:
+                read.drop_reader(node)
+            else:
+                self._borrowed.get(read, set()).discard(node)
         for read in new:
             self._enter(node, read)
 
     def _enter(self, reader: Node, read: Node) -> None:
         if read.owner is self:
-            read.readers.add(reader)
+            read.add_reader(reader)
         else:
             self._borrowed.setdefault(read, set()).add(reader)

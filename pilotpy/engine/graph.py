@@ -143,7 +143,7 @@ class Engine:
             dropped += 1
             self._link(node, node.reads, {})
             stack.extend(read for read in node.reads if not read.readers and not read.held and read.owner is self)
-            node.reads = {}
+            node.reads = ()
         return dropped
 
     # -- what a running query reads through (``Asking``) -----------------------------------------
@@ -238,7 +238,7 @@ class Engine:
         self.work.runs += 1
         node.ran = self.work.runs
         self._link(node, node.reads, reads)
-        node.reads = reads
+        node.reads = tuple(reads)
         node.notes = tuple(notes)
         if node.verified >= 0 and node.value == value:
             self.work.equal += 1
@@ -264,6 +264,6 @@ class Engine:
     def _link(self, node: Node, old: Iterable[Node], new: dict[Node, None]) -> None:
         for read in old:
             if read not in new:
-                read.readers.discard(node)
+                read.drop_reader(node)
         for read in new:
-            read.readers.add(node)
+            read.add_reader(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +64,7 @@ class Node:
     """A vertex of the graph. Only engines touch one."""
 
     __slots__ = (
+        "_readers",
         "changed",
         "doubtful",
         "held",
@@ -72,7 +74,6 @@ class Node:
         "owner",
         "query",
         "ran",
-        "readers",
         "reads",
         "running",
         "value",
@@ -84,8 +85,8 @@ class Node:
         self.query = query  # None: an input cell
         self.key = key  # the query's arguments, or the cell
         self.value: Any = None
-        self.reads: dict[Node, None] = {}  # in the order in which they were made
-        self.readers: set[Node] = set()
+        self.reads: tuple[Node, ...] = ()  # in the order in which they were made, each once
+        self._readers: Node | set[Node] | None = None  # nearly all have one: a set for it would be half of the memory
         self.notes: tuple[object, ...] = ()
         self.changed = -1  # revision at which the value last came out different
         self.verified = -1  # revision at which it was last known to be right; -1: never
@@ -94,6 +95,30 @@ class Node:
         self.running = False
         self.held = 0
         self.idle = 0  # sweeps since it was last asked for, while nobody reads or holds it
+
+    @property
+    def readers(self) -> Collection[Node]:
+        """Who read it, in no order. Not to be changed."""
+        readers = self._readers
+        return () if readers is None else readers if isinstance(readers, set) else (readers,)
+
+    def add_reader(self, reader: Node) -> None:
+        """Remember who read it."""
+        readers = self._readers
+        if readers is None:
+            self._readers = reader
+        elif isinstance(readers, set):
+            readers.add(reader)
+        elif readers is not reader:
+            self._readers = {readers, reader}
+
+    def drop_reader(self, reader: Node) -> None:
+        """Forget a reader; nothing if it is none."""
+        readers = self._readers
+        if isinstance(readers, set):
+            readers.discard(reader)
+        elif readers is reader:
+            self._readers = None
 
     @property
     def name(self) -> tuple[Any, ...]:
