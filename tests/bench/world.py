@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
-from pilotpy.agent.node import node_of_pod
 from pilotpy.engine import Engine, Put
-from pilotpy.mesh.inputs import puts
-from pilotpy.mesh.kinds import ENDPOINT_SLICES, KIND_OF, PROXIES, VIRTUAL_SERVICES
+from pilotpy.mesh.kinds import KIND_OF, PROXIES
 from pilotpy.mesh.proxy import Proxy, proxy_from_node
-from pilotpy.model.resource import Ref, Resource
 from pilotpy.schema.decode import decode_object
 
 SERVICES_IN_NAMESPACE = 10
@@ -48,6 +44,13 @@ def route_edit(weight: int) -> Put:
 def endpoint_edit(last: int) -> Put:
     """Return an edit of the first service's endpoints: the last part of one address."""
     return _put(_slice(0, last))
+
+
+def same_edit() -> Put:
+    """Return an edit that no proxy is served anything of: a label on a Service."""
+    raw = _service(1)
+    raw["metadata"] = {**raw["metadata"], "labels": {"team": "blue"}}  # type: ignore[dict-item]  # made just above
+    return _put(raw)
 
 
 def _objects(services: int) -> Iterator[dict[str, object]]:

@@ -1,0 +1,40 @@
+"""``make bench``: measures, prints a table and writes ``build/bench.json``. Asserts nothing.
+
+Each part runs in a process of its own, so that its memory and its garbage are its own; a part is a module here that
+prints rows as JSON. ``make bench ARGS="compile push"`` runs some parts only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+PARTS = {
+    "compile": [["compile", "1000"], ["compile", "10000"]],
+    "push": [["push", "100"], ["push", "500"], ["push", "1000"]],
+    "envoy": [["envoy"]],
+}
+RESULT = Path("build/bench.json")
+
+
+def main(chosen: list[str]) -> None:
+    """Run the chosen parts, all of them if none is named."""
+    rows: list[dict[str, object]] = []
+    for name in chosen or PARTS:
+        for module, *arguments in PARTS[name]:
+            command = [sys.executable, "-m", f"tests.bench.{module}", *arguments]
+            for line in subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
+                row = json.loads(line)
+                rows.append(row)
+                print(f"{row['case']:<28} {row['what']:<58} {row['value']:>12,.3f} {row['unit']}", flush=True)
+    RESULT.parent.mkdir(exist_ok=True)
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
+    RESULT.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    print(f"written to {RESULT}")
+
+
+main(sys.argv[1:])

@@ -1,0 +1,20 @@
+"""One figure: what was measured on what, printed as a line of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+_PAGE = 4096
+
+
+def row(case: str, what: str, value: float, unit: str) -> None:
+    """Print one figure."""
+    sys.stdout.write(json.dumps({"case": case, "what": what, "value": round(value, 4), "unit": unit}) + "\n")
+    sys.stdout.flush()
+
+
+def resident() -> int:
+    """Return how many bytes of memory this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
