@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+from pilotpy.analyze.pods import PODS_BY_NAMESPACE, pairs, pods_anywhere, spelled
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.config import root_namespace
-from pilotpy.mesh.kinds import AUTHORIZATION_POLICIES, NAMESPACES, PODS
-from pilotpy.mesh.workloads import pod_workload, selects
+from pilotpy.mesh.kinds import AUTHORIZATION_POLICIES, NAMESPACES
+from pilotpy.mesh.workloads import chosen_pods
 from pilotpy.model.kubernetes import Namespace
-from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
 
 
@@ -18,17 +18,7 @@ def _name(namespace: Resource[Namespace]) -> Iterable[str]:
     return (namespace.ref.name,)
 
 
-def _namespace(pod: Resource[Pod]) -> Iterable[str]:
-    return (pod.ref.namespace,)
-
-
-def _labels(pod: Resource[Pod]) -> Iterable[tuple[str, str]]:
-    return pod.meta.labels.items()
-
-
 _NAMESPACES_BY_NAME = Index(NAMESPACES, _name, "namespaces by name")
-_PODS_BY_NAMESPACE = Index(PODS, _namespace, "pods by namespace")
-_PODS_BY_ANY_LABEL = Index(PODS, _labels, "pods of all namespaces by label")
 
 
 @query
@@ -38,14 +28,12 @@ def target_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     if policy is None or policy.spec.target_ref or policy.spec.target_refs:
         return ()
     everywhere = ref.namespace == q(root_namespace)
-    selector = tuple(sorted(policy.spec.selector.match_labels.items())) if policy.spec.selector else ()
+    selector = pairs(policy.spec.selector.match_labels) if policy.spec.selector else ()
     if not selector:
-        return () if everywhere or q.keys(_PODS_BY_NAMESPACE, ref.namespace) else (_nobody(ref, ""),)
-    keys = cast("tuple[tuple[str, str], ...]", q.keys(_PODS_BY_ANY_LABEL, selector[0]))
-    pods = [q(pod_workload, *key) for key in keys if everywhere or key[0] == ref.namespace]
-    if any(pod and selects(selector, pod.labels) for pod in pods):
+        return () if everywhere or q.keys(PODS_BY_NAMESPACE, ref.namespace) else (_nobody(ref, ""),)
+    if q(pods_anywhere, selector) if everywhere else q(chosen_pods, ref.namespace, selector):
         return ()
-    return (_nobody(ref, ",".join(f"{name}={value}" for name, value in selector)),)
+    return (_nobody(ref, spelled(selector)),)
 
 
 @query
