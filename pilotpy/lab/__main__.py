@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from pilotpy.lab import state
 from pilotpy.lab.plane import FolderPlane
 from pilotpy.lab.show import finding_lines, pod_lines, try_next
 from pilotpy.lab.supervisor import Lab, Order
@@ -18,7 +19,7 @@ from pilotpy.ops.logs import log_to
 def main() -> None:
     """Run the lab until it is told to stop."""
     order = msgspec.json.decode(sys.argv[1], type=Order)
-    with (Path(order.place) / "control-plane.log").open("a") as log:
+    with (Path(order.place) / state.PLANE_LOG).open("w") as log:
         log_to(log, as_json=False)
         _warn_of_pods()
         asyncio.run(_run(order))

@@ -23,7 +23,7 @@ from rich.rule import Rule
 from rich.text import Text
 from rich.tree import Tree
 
-from pilotpy.lab import commands
+from pilotpy.lab import commands, state
 from pilotpy.lab.commands import Publish
 from pilotpy.lab.plane import FolderPlane
 from pilotpy.lab.show import finding_lines, try_next
@@ -198,7 +198,7 @@ def _version(body: bytes) -> str:
 def main() -> None:
     """Run inside, as the command line says."""
     order = msgspec.json.decode(sys.argv[1], type=Order)
-    with (Path(order.place) / "control-plane.log").open("a") as log:
+    with (Path(order.place) / state.PLANE_LOG).open("w") as log:
         log_to(log, as_json=False)
         asyncio.run(_main(order))
 

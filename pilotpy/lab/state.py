@@ -17,7 +17,8 @@ import msgspec
 _NAME = "lab.json"
 _LOCK = "lock"
 LOG = "lab.log"
-"""What a lab that has no terminal says; kept until the next one begins."""
+PLANE_LOG = "control-plane.log"
+"""What a lab without a terminal says, and what its control plane does; both are kept until the next lab begins."""
 
 
 class PodRecord(msgspec.Struct, frozen=True):
@@ -105,7 +106,7 @@ def read(place: Path) -> State | None:
 def clean(place: Path) -> None:
     """Remove what an earlier lab left. Only for who holds the lock."""
     for file in place.iterdir():
-        if file.name not in {_LOCK, LOG} and file.is_file():
+        if file.name not in {_LOCK, LOG, PLANE_LOG} and file.is_file():
             file.unlink()
 
 
