@@ -1,6 +1,6 @@
 """Steady requests from inside a pod, as a program: ``load.py URL SECONDS``.
 
-Prints as JSON who answered how often, how many answers took half a second and longer, and what was not answered 200.
+Prints as JSON who answered how often, how many answers took 0.4 s and longer, and what was not answered 200.
 
 Half of the lines keep their connection, half make a new one for each request.
 """
@@ -35,7 +35,7 @@ def line(keep):
         except (OSError, http.client.HTTPException) as failed:
             failures.append(f"{failed!r} at {begun - until + seconds:.2f}")
             connection.close()
-        if time.monotonic() - begun >= 0.5:
+        if time.monotonic() - begun >= 0.4:
             slow.append(begun)
         time.sleep(0.005)
     connection.close()
