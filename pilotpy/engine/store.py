@@ -130,15 +130,10 @@ class Overlay(Store):
         if kind not in self._objects:
             # Copying pointers beats merging two layers at every read: 10 000 objects take 0.1 ms,
             # and indexes of the kind are built only if somebody reads through the fork.
+            below = self._below._indexes.get(kind, {})  # noqa: SLF001  # a store of its own kind
             self._objects[kind] = dict(self._below.objects(kind))
             self._indexes[kind] = {
                 index: {bucket: dict(members) for bucket, members in buckets.items()}
-                for index, buckets in self._below_indexes(kind)
+                for index, buckets in below.items()
             }
         return super()._write(kind, key, value)
-
-    def _below_indexes(self, kind: Kind[Any]) -> Iterator[tuple[Index[Any], _Buckets]]:
-        below: Store | None = self._below
-        while isinstance(below, Overlay) and kind not in below._objects:  # noqa: SLF001  # its own kind
-            below = below._below  # noqa: SLF001
-        yield from below._indexes.get(kind, {}).items() if below is not None else ()  # noqa: SLF001
