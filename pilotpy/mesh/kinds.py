@@ -1,7 +1,7 @@
 """The inputs of the mesh: one kind per model kind, and where each is found by name.
 
 Keys are (namespace, name), with "" for what has no namespace; ``MESH_CONFIG`` has the one key
-("",), ``PROXIES`` are keyed (proxy id,).
+("",), ``PROXIES`` are keyed (proxy id,), ``KEY_SETS`` (source,).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pilotpy.model.authorization_policy import AuthorizationPolicy
 from pilotpy.model.destination_rule import DestinationRule
 from pilotpy.model.envoy_filter import EnvoyFilter
 from pilotpy.model.gateway import Gateway
+from pilotpy.model.key_set import KeySet
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.peer_authentication import PeerAuthentication
 from pilotpy.model.pod import Pod
@@ -56,6 +57,7 @@ WASM_PLUGINS: Kind[Resource[WasmPlugin]] = Kind("WasmPlugin")
 
 MESH_CONFIG: Kind[MeshConfig] = Kind("MeshConfig")
 PROXIES: Kind[Proxy] = Kind("Proxy")
+KEY_SETS: Kind[KeySet] = Kind("KeySet")
 
 KIND_OF: dict[str, Kind[Any]] = {
     kind.name: kind
