@@ -15,6 +15,7 @@ from pilotpy.compile.draft import EDS, LOGICAL_DNS, ORIGINAL_DST, STRICT_DNS, Di
 from pilotpy.compile.encoded import EMPTY, Encoded, Rope, Tree
 from pilotpy.compile.endpoints import groups
 from pilotpy.compile.fallback_clusters import inbound_passthrough, outbound_fallbacks
+from pilotpy.compile.features.tls import is_originated
 from pilotpy.compile.inbound_clusters import inbound_clusters
 from pilotpy.compile.load_assignment import load_assignment
 from pilotpy.compile.metadata import ISTIO, Value, config_path, filter_metadata, service_fields
@@ -23,6 +24,7 @@ from pilotpy.compile.outlets import choice, keeps_sessions, narrowed, outlets, p
 from pilotpy.compile.pieces import ads, number
 from pilotpy.compile.settings import outbound_settings
 from pilotpy.compile.stat_name import stat_name
+from pilotpy.compile.transport_sockets import Upstream, transport_sockets
 from pilotpy.compile.wire import delimited, serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.scopes import members
@@ -125,7 +127,7 @@ def cluster(q: Asking, key: ServiceKey, outlet: Outlet, spoken: Dialect, place: 
             q.note(_too_many_endpoints(found, name))
             listed = (listed[0]._replace(priority=0, endpoints=listed[0].endpoints[:1]),)
         own.append(delimited(Cluster.LOAD_ASSIGNMENT_FIELD_NUMBER, load_assignment(name, listed)))
-    # Mutual TLS adds its transport socket here: the server name is the cluster's own.
+    own.append(transport_sockets(q, Upstream(found, port, outlet, settings, spoken)))
     return Tree((Encoded(name, Rope((settings.body, b"".join(own)))),))
 
 
@@ -151,6 +153,8 @@ def _metadata(q: Asking, found: Service, outlet: Outlet) -> bytes:
     fields: dict[str, Value] = {"services": [service_fields(found)]}
     if rule.ref is not None:
         fields["config"] = config_path(rule.ref)
+    if is_originated(rule.policy(outlet.port, outlet.subset).tls):
+        fields["alpn_override"] = "false"  # the server need not know Istio's protocols
     if outlet.subset:
         fields["subset"] = outlet.subset
     elif found.mesh_external:

@@ -19,7 +19,7 @@ from pilotpy.model.destination_rule import (
     TrafficPolicy,
     ZoneAwareLoadBalancerSetting,
 )
-from pilotpy.model.mesh_config import DefaultTrafficPolicy
+from pilotpy.model.mesh_config import DefaultTrafficPolicy, TLSConfig
 from pilotpy.model.message import Duration
 from pilotpy.model.resource import Ref
 from pilotpy_protos.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -70,6 +70,7 @@ class Defaults(msgspec.Struct, frozen=True):
     outbound_stat_name: str
     inbound_stat_name: str
     inbound_to_localhost: bool
+    tls: TLSConfig | None  # limits on TLS that rules ask for
 
 
 @query
@@ -87,6 +88,7 @@ def defaults(q: Asking) -> Defaults:
         outbound_stat_name=mesh.outbound_cluster_stat_name,
         inbound_stat_name=mesh.inbound_cluster_stat_name,
         inbound_to_localhost=mesh.inbound_traffic_policy.mode == "LOCALHOST",
+        tls=mesh.tls_defaults,
     )
 
 

@@ -18,10 +18,12 @@ from pilotpy.compile.naming import cluster_name
 from pilotpy.compile.outlets import Choice, choice, narrowed, outlets, placed, run_needs
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.endpoints import endpoints
+from pilotpy.mesh.mtls import plaintext
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Endpoint, Health, ServiceKey
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Part, Parts, Place, Scope, runs
+from pilotpy.mesh.workloads import MUTUAL
 from pilotpy.model.resource import Ref
 
 DRAINING_LABEL: Final = "istio.io/draining"
@@ -94,8 +96,8 @@ def groups(q: Asking, key: ServiceKey, outlet: Outlet, chosen: Choice, place: Pl
     port = next((port for port in found.ports if port.number == outlet.port), None) if found else None
     if port is None:
         return ()
-    behind = (_as_sent(endpoint) for endpoint in q(endpoints, key, port.name))
-    return arranged([endpoint for endpoint in behind if _taken(endpoint, chosen, place)], chosen.spread, place)
+    taken = [endpoint for one in q(endpoints, key, port.name) if _taken(endpoint := _as_sent(one), chosen, place)]
+    return arranged(_secured(q, taken, chosen), chosen.spread, place)
 
 
 def _as_sent(endpoint: Endpoint) -> Endpoint:
@@ -103,6 +105,20 @@ def _as_sent(endpoint: Endpoint) -> Endpoint:
         name == DRAINING_LABEL and value for name, value in endpoint.labels
     )
     return msgspec.structs.replace(endpoint, health=Health.DRAINING) if drains else endpoint
+
+
+def _secured(q: Asking, taken: list[Endpoint], chosen: Choice) -> list[Endpoint]:
+    """The endpoints; those that are not spoken to in mutual TLS without the mode that says that they could be."""
+    capable = {endpoint.namespace for endpoint in taken if endpoint.tls_mode}
+    exempt = {namespace: q(plaintext, namespace) for namespace in capable} if chosen.mutual is None else {}
+
+    def speaks(endpoint: Endpoint) -> bool:
+        if endpoint.tls_mode != MUTUAL or chosen.mutual is False:
+            return False
+        return chosen.mutual is True or not exempt[endpoint.namespace].covers(endpoint)
+
+    replace = msgspec.structs.replace
+    return [one if not one.tls_mode or speaks(one) else replace(one, tls_mode="") for one in taken]
 
 
 def _taken(endpoint: Endpoint, chosen: Choice, place: Place) -> bool:

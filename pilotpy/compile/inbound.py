@@ -6,11 +6,14 @@ listeners of their own. Source: istiod's core/listener_inbound.go.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import product
 
 from pilotpy.compile.access_log import listener_logs
 from pilotpy.compile.encoded import Encoded, Tree
-from pilotpy.compile.inbound_chains import ANY_PORT, InboundPort, Strictness, inbound_chains, loop_guard
+from pilotpy.compile.features.tls_termination import termination
+from pilotpy.compile.guard import OPEN, guard, told_of_opaque_port
+from pilotpy.compile.inbound_chains import ANY_PORT, InboundPort, Termination, inbound_chains, loop_guard
 from pilotpy.compile.listener_filters import inbound_listener_filters
 from pilotpy.compile.listener_settings import Terms, settings, terms
 from pilotpy.compile.outbound import UNCAPTURED, Slot
@@ -19,13 +22,16 @@ from pilotpy.compile.pieces import address, flag
 from pilotpy.compile.stat_name import stat_name
 from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
+from pilotpy.mesh.config import mesh_config
+from pilotpy.mesh.identities import trust_domains
 from pilotpy.mesh.kinds import SIDECARS
 from pilotpy.mesh.protocol import named_protocol
+from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Features, Inbound, Listening, Target
+from pilotpy.mesh.view import Features, Inbound, Listening, Modes, Target
 from pilotpy.model.resource import Ref
 from pilotpy.model.sidecar import IstioIngressListener
-from pilotpy_protos.envoy.config.core.v3.base_pb2 import TrafficDirection
+from pilotpy_protos.envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
 from pilotpy_protos.envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from pilotpy_protos.envoy.config.listener.v3.listener_pb2 import Listener
 
@@ -33,12 +39,27 @@ from pilotpy_protos.envoy.config.listener.v3.listener_pb2 import Listener
 @query
 def inbound_listeners(q: Asking, inbound: Inbound, features: Features, listening: Listening) -> Tree:
     """The listener for captured traffic, then those of ports that are not captured, by port."""
-    common = terms(q, features, listening)
+    common = terms(q, features, listening)._replace(guard=q(guard, inbound.policies) if inbound.policies else OPEN)
     ports = q(inbound_ports, inbound, listening)
-    bound = Tree(_bound(port, common) for port in ports if port.bind)
+    for policy, port in product(inbound.policies, ports):
+        if _is_opaque(port):
+            q(told_of_opaque_port, policy, port.target)
+    ends = Termination(*(TransportSocket.FromString(one) for one in q(terminations)))
+    bound = Tree(_bound(port, inbound.modes, ends, common) for port in ports if port.bind)
     if listening.mode == UNCAPTURED:
         return bound
-    return Tree([_virtual_inbound([port for port in ports if not port.bind], common), bound])
+    captured = [port for port in ports if not port.bind]
+    named = {port.target for port in captured}
+    passed_on = [ANY_PORT._replace(target=port) for port, _ in inbound.modes.ports if port not in named]
+    return Tree([_virtual_inbound([ANY_PORT, *passed_on, *captured], inbound.modes, ends, common), bound])
+
+
+@query
+def terminations(q: Asking) -> tuple[bytes, bytes]:
+    """How workloads of the mesh end mutual TLS, on chains of HTTP and on those of TCP: two transport sockets."""
+    limits, accepted = q(mesh_config).mesh_mtls, q(trust_domains)
+    http, tcp = (termination(accepted, limits, http=http) for http in (True, False))
+    return serialised(http), serialised(tcp)
 
 
 @query
@@ -99,10 +120,14 @@ def _ingress_port(
     )
 
 
-def _virtual_inbound(ports: Sequence[InboundPort], common: Terms) -> Encoded:
+def _is_opaque(port: InboundPort) -> bool:
+    return not port.protocol.is_http and port.protocol is not Protocol.AUTO
+
+
+def _virtual_inbound(ports: Iterable[InboundPort], modes: Modes, ends: Termination, common: Terms) -> Encoded:
     chains = [loop_guard(common)]
-    for port in (ANY_PORT, *ports):
-        chains += inbound_chains(port, Strictness.DISABLE, common)
+    for port in ports:
+        chains += inbound_chains(port, modes.on(port.target), ends, common)
     at = Slot(common.wildcard, common.settings.inbound_port)
     listener = _frame("virtualInbound", at, chains, common, captured=True)
     listener.max_connections_to_accept_per_socket_event.value = 1
@@ -111,8 +136,8 @@ def _virtual_inbound(ports: Sequence[InboundPort], common: Terms) -> Encoded:
     return Encoded(listener.name, serialised(listener))
 
 
-def _bound(port: InboundPort, common: Terms) -> Encoded:
-    chains = inbound_chains(port, Strictness.DISABLE, common)
+def _bound(port: InboundPort, modes: Modes, ends: Termination, common: Terms) -> Encoded:
+    chains = inbound_chains(port, modes.on(port.target), ends, common)
     at = Slot(port.bind, port.target)
     listener = _frame(listener_name(at), at, chains, common, captured=False)
     return Encoded(listener.name, serialised(listener))

@@ -1,7 +1,7 @@
 """From a port of the workload to the filter chains that take its connections.
 
-Which chains a port has is a table: how strictly it wants mutual TLS, and what it speaks. So far only the rows without
-TLS are filled in. Source: istiod's core/listener_inbound.go and getFilterChainMatchOptions.
+Which chains a port has is a table: how strictly it wants mutual TLS, and what it speaks. Source: istiod's
+core/listener_inbound.go and getFilterChainMatchOptions.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Final, NamedTuple
 from pilotpy.compile.http_connection import HTTP_ALPN, as_filter, inline_routes, plaintext_protocols
 from pilotpy.compile.listener_settings import Terms
 from pilotpy.compile.naming import BLACK_HOLE, INBOUND_PASSTHROUGH, inbound_cluster_name
-from pilotpy.compile.network_filters import metrics_filters, peer_filters, tcp_proxy, to_cluster
+from pilotpy.compile.network_filters import guard_filters, metrics_filters, peer_filters, tcp_proxy, to_cluster
 from pilotpy.compile.pieces import flag, number, origin
 from pilotpy.mesh.service import Protocol
+from pilotpy.mesh.view import Mode
 from pilotpy.model.resource import Ref
+from pilotpy_protos.envoy.config.core.v3.base_pb2 import TransportSocket
 from pilotpy_protos.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import (
     Decorator,
@@ -27,12 +29,6 @@ from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import (
     VirtualHost,
 )
 from pilotpy_protos.envoy.config.route.v3.route_pb2 import RouteConfiguration
-
-
-class Strictness(Enum):
-    """How much a port insists on mutual TLS."""
-
-    DISABLE = "DISABLE"
 
 
 class Spoken(Enum):
@@ -49,36 +45,72 @@ class Row(NamedTuple):
     http: bool
     transport: str
     protocols: tuple[str, ...] = ()  # application protocols; empty: any
+    mutual: bool = False  # it ends mutual TLS; else what comes goes on as it is
 
+
+PEER_HTTP: Final = ("istio-http/1.0", "istio-http/1.1", "istio-h2")  # offered by clients of the mesh, as they speak
+PEER_TCP: Final = ("istio-peer-exchange", "istio")
+PEER: Final = ("istio", "istio-peer-exchange", *PEER_HTTP)
+
+_PLAIN_HTTP = Row(http=True, transport="raw_buffer")
+_PLAIN_TCP = Row(http=False, transport="raw_buffer")
+_SNIFFED_HTTP = Row(http=True, transport="raw_buffer", protocols=HTTP_ALPN)
+_OWN_TLS = Row(http=False, transport="tls")  # the application's own
+_MUTUAL_HTTP = Row(http=True, transport="tls", mutual=True)
+_MUTUAL_TCP = Row(http=False, transport="tls", mutual=True)
 
 CHAINS: Final = {
-    (Strictness.DISABLE, Spoken.HTTP): (Row(http=True, transport="raw_buffer"),),
-    (Strictness.DISABLE, Spoken.TCP): (Row(http=False, transport="raw_buffer"),),
-    (Strictness.DISABLE, Spoken.SNIFFED): (
-        Row(http=True, transport="raw_buffer", protocols=HTTP_ALPN),
-        Row(http=False, transport="raw_buffer"),
+    (Mode.STRICT, Spoken.HTTP): (_MUTUAL_HTTP,),
+    (Mode.STRICT, Spoken.TCP): (_MUTUAL_TCP,),
+    (Mode.STRICT, Spoken.SNIFFED): (_MUTUAL_HTTP._replace(protocols=PEER_HTTP), _MUTUAL_TCP),
+    (Mode.PERMISSIVE, Spoken.HTTP): (_MUTUAL_HTTP._replace(protocols=PEER), _PLAIN_HTTP),
+    (Mode.PERMISSIVE, Spoken.TCP): (_MUTUAL_TCP._replace(protocols=PEER), _OWN_TLS, _PLAIN_TCP),
+    (Mode.PERMISSIVE, Spoken.SNIFFED): (
+        _MUTUAL_HTTP._replace(protocols=PEER_HTTP),
+        _SNIFFED_HTTP,
+        _MUTUAL_TCP._replace(protocols=PEER_TCP),
+        _PLAIN_TCP,
+        _OWN_TLS,
     ),
+    (Mode.DISABLE, Spoken.HTTP): (_PLAIN_HTTP,),
+    (Mode.DISABLE, Spoken.TCP): (_PLAIN_TCP,),
+    (Mode.DISABLE, Spoken.SNIFFED): (_SNIFFED_HTTP, _PLAIN_TCP),
 }
+"""By what a port insists on, and what it speaks: its chains, in istiod's order."""
 
 
 class InboundPort(NamedTuple):
     """A port of the workload, as its chains see it."""
 
-    target: int  # the workload's number; 0: every port that nobody has named
+    target: int  # the workload's number; 0: all that nothing else is said of
     number: int  # the service's number
     protocol: Protocol
     host: str  # of the service that clients call
     bind: str = ""  # a listener of its own is bound to this address; empty: captured
     sidecar: Ref | None = None  # the Sidecar that declares the port
     stat_prefix: str = ""  # of its TCP statistics; empty: the cluster's name
+    served: bool = True  # False: no service or Sidecar names it, what comes is passed on to where it was going
 
 
-ANY_PORT: Final = InboundPort(target=0, number=0, protocol=Protocol.AUTO, host="")
+ANY_PORT: Final = InboundPort(target=0, number=0, protocol=Protocol.AUTO, host="", served=False)
 
 
-def inbound_chains(port: InboundPort, strictness: Strictness, terms: Terms) -> list[FilterChain]:
-    """The chains of a port, most specific first."""
-    return [_chain(port, row, terms) for row in CHAINS[strictness, _spoken(port.protocol)]]
+class Termination(NamedTuple):
+    """How mutual TLS ends."""
+
+    http: TransportSocket
+    tcp: TransportSocket
+
+
+def inbound_chains(port: InboundPort, mode: Mode, termination: Termination, terms: Terms) -> list[FilterChain]:
+    """The chains of a port. The most specific match counts, wherever it stands."""
+    chains = []
+    for row in CHAINS[mode, _spoken(port.protocol)]:
+        chain = _chain(port, row, terms)
+        if row.mutual:
+            chain.transport_socket.CopyFrom(termination.http if row.http else termination.tcp)
+        chains.append(chain)
+    return chains
 
 
 def loop_guard(terms: Terms) -> FilterChain:
@@ -108,17 +140,18 @@ def _chain(port: InboundPort, row: Row, terms: Terms) -> FilterChain:
 
 
 def _name(port: InboundPort, row: Row, terms: Terms) -> str:
-    if port.target:
+    if port.served:
         return f"{port.bind or terms.wildcard}_{port.target}"
     return "virtualInbound-catchall-http" if row.http else "virtualInbound"
 
 
 def _filters(port: InboundPort, row: Row, terms: Terms) -> list[Filter]:
-    cluster = inbound_cluster_name(port.target) if port.target else INBOUND_PASSTHROUGH
+    cluster = inbound_cluster_name(port.target) if port.served else INBOUND_PASSTHROUGH
     if not row.http:
         route = to_cluster(cluster, terms.listening.idle_timeout)._replace(stat_prefix=port.stat_prefix or cluster)
-        return [*peer_filters(terms), *metrics_filters(terms), tcp_proxy(route, terms)]
-    prefix = f"inbound_{_name(port, row, terms)}" if port.target else cluster
+        guards = guard_filters(terms.guard.tcp)
+        return [*peer_filters(terms), *guards, *metrics_filters(terms), tcp_proxy(route, terms)]
+    prefix = f"inbound_{_name(port, row, terms)}" if port.served else cluster
     grpc_web = port.protocol is Protocol.GRPC_WEB
     manager = inline_routes(_routes(port, cluster), prefix, terms, grpc_web=grpc_web)
     return [*peer_filters(terms), as_filter(manager)]

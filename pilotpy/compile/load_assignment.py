@@ -16,6 +16,7 @@ from pilotpy.mesh.service import Endpoint, Health, Locality
 _UNIX = "unix://"
 _HEALTH = {Health.HEALTHY: 1, Health.UNHEALTHY: 2, Health.DRAINING: 3}
 _DEFAULT_REVISION = "latest"
+_SOCKET_MATCH = "envoy.transport_socket_match"
 
 
 def load_assignment(name: str, groups: Iterable[Group]) -> bytes:
@@ -25,10 +26,10 @@ def load_assignment(name: str, groups: Iterable[Group]) -> bytes:
 
 def _locality_endpoints(group: Group) -> bytes:
     # What endpoints of one workload have in common is most of their bytes.
-    alike: dict[tuple[str, Health, int], bytes] = {}
+    alike: dict[tuple[str, Health, int, str], bytes] = {}
     pieces = [delimited(1, _locality(group.locality))]
     for endpoint in group.endpoints:
-        kind = (_workload(endpoint), endpoint.health, endpoint.weight)
+        kind = (_workload(endpoint), endpoint.health, endpoint.weight, endpoint.tls_mode)
         shared = alike.get(kind)
         if shared is None:
             shared = alike[kind] = _shared(*kind)
@@ -41,9 +42,10 @@ def _locality(locality: Locality) -> bytes:
     return b"".join(delimited(field, part.encode()) for field, part in enumerate(locality, 1) if part)
 
 
-def _shared(workload: str, health: Health, weight: int) -> bytes:
-    # Mutual TLS adds to the metadata here: envoy.transport_socket_match, {tlsMode: istio}.
+def _shared(workload: str, health: Health, weight: int, tls_mode: str) -> bytes:
     metadata = filter_metadata(ISTIO, {"workload": workload})
+    if tls_mode:
+        metadata = filter_metadata(_SOCKET_MATCH, {"tlsMode": tls_mode}) + metadata
     return integer(2, _HEALTH[health]) + delimited(3, metadata) + delimited(4, integer(1, weight))
 
 

@@ -16,7 +16,7 @@ from pilotpy.engine import Asking, query
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Resolution, Service, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.traffic_policy import NO_RULE, traffic_rule
+from pilotpy.mesh.traffic_policy import NO_RULE, TrafficRule, traffic_rule
 from pilotpy.mesh.view import Part, Parts, Place
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy_protos.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -36,6 +36,7 @@ class Choice(NamedTuple):
     draining: bool = False  # takes endpoints that drain
     same_node: bool = False  # takes only those on the client's node
     spread: Spread | None = None
+    mutual: bool | None = None  # whether a rule asks for Istio's mutual TLS; None: no rule says how to speak
 
     @property
     def needs(self) -> frozenset[str]:
@@ -97,6 +98,7 @@ def choice(q: Asking, key: ServiceKey, outlet: Outlet) -> Choice:
         draining=keeps_sessions(found),
         same_node=found.internal_traffic_local,
         spread=spread(policy.load_balancer, found.traffic_distribution, q(defaults), detects=detection is not None),
+        mutual=_mutual(rule, outlet),
     )
 
 
@@ -117,6 +119,12 @@ def placed(q: Asking, part: Part) -> Placed:
 def keeps_sessions(service: Service) -> bool:
     """Whether endpoints that drain still serve the sessions that they hold."""
     return any(name == PERSISTENT_SESSION and value for name, value in service.labels)
+
+
+def _mutual(rule: TrafficRule, outlet: Outlet) -> bool | None:
+    # What a port says of everything but TLS stands beside what the rule says of it.
+    tls = rule.policy(outlet.port, outlet.subset).tls or rule.policy(0, outlet.subset).tls
+    return None if tls is None else tls.mode == "ISTIO_MUTUAL"
 
 
 def _unsupported(found: Service) -> Finding:

@@ -15,7 +15,7 @@ from pilotpy.compile.features.connection_pool import connection_pool, without_ht
 from pilotpy.compile.features.load_balancing import load_balancing
 from pilotpy.compile.features.locality import locality
 from pilotpy.compile.features.outlier_detection import outlier_detection
-from pilotpy.compile.features.proxy_protocol import proxy_protocol
+from pilotpy.compile.features.tls import automatic_names
 from pilotpy.compile.features.upstream_protocol import upstream_protocol
 from pilotpy.compile.pieces import packed_struct
 from pilotpy.compile.wire import packed, serialised
@@ -36,7 +36,7 @@ OUTBOUND: Final = (
     outlier_detection,
     locality,
     load_balancing,
-    proxy_protocol,
+    automatic_names,
 )
 INBOUND: Final = (upstream_protocol, connection_pool)
 
@@ -47,10 +47,12 @@ _DNS_QUERIES_PER_SOCKET: Final = 100
 
 
 class Settings(NamedTuple):
-    """Settings in wire format, and how the clusters that have them find their endpoints."""
+    """Settings in wire format, and what else of a cluster depends on them."""
 
     body: Rope
-    discovery: Cluster.DiscoveryType
+    discovery: Cluster.DiscoveryType  # how clusters find their endpoints
+    http: bool = False  # they speak HTTP, of the first version and no other
+    http2: bool = False  # they speak HTTP/2 and nothing else
 
 
 @query
@@ -70,7 +72,10 @@ def outbound_settings(q: Asking, shape: Shape, outlet: Outlet, dialect: Dialect)
     if shape.persistent_sessions:
         kept = (HealthStatus.HEALTHY, HealthStatus.DRAINING, HealthStatus.UNKNOWN, HealthStatus.DEGRADED)
         cluster.common_lb_config.override_host_status.statuses.extend(kept)
-    return Settings(Rope((finished(draft),)), cluster.type)
+    http2 = draft.http.explicit_http_config.HasField("http2_protocol_options")
+    as_client = draft.http.HasField("use_downstream_protocol_config")
+    http = shape.protocol.is_http and not (http2 or as_client)
+    return Settings(Rope((finished(draft),)), cluster.type, http=http, http2=http2)
 
 
 def finished(draft: Draft) -> bytes:

@@ -48,5 +48,10 @@ def packed(message: Message) -> Any:
     return Any(type_url=_TYPES + message.DESCRIPTOR.full_name, value=serialised(message))
 
 
+def packed_bytes(type_name: str, body: bytes) -> bytes:
+    """An ``Any`` in wire format, of a message in wire format."""
+    return delimited(1, (_TYPES + type_name).encode()) + delimited(2, body)
+
+
 _ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
 _HEADS = tuple(tuple(bytes((field << 3 | 2, size)) for size in range(0x80)) for field in range(16))

@@ -196,6 +196,7 @@ def _of(workload: Workload, address: str, number: int, port_name: str, health: H
         namespace=workload.namespace,
         hostname=workload.hostname,
         subdomain=workload.subdomain,
+        tls_mode=workload.tls_mode,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pilotpy.model.destination_rule import (
+    ClientTLSSettings,
     DestinationRule,
     LoadBalancerSettings,
     OutlierDetection,
@@ -28,15 +29,8 @@ def policy_findings(rule: Resource[DestinationRule]) -> Iterator[Finding]:
             yield from _of_balancer(rule.ref, f"{path}.loadBalancer", policy.load_balancer, detection)
         if policy.outlier_detection is not None:
             yield from _of_detection(rule.ref, f"{path}.outlierDetection", policy.outlier_detection)
-        if policy.tls is not None and policy.tls.mode != "DISABLE":
-            yield Finding(
-                code=NOT_COMPILED,
-                severity=Severity.WARNING,
-                message=f"tls mode {policy.tls.mode} has no effect yet: connections are plaintext",
-                ref=rule.ref,
-                field=f"{path}.tls.mode",
-                hint="let the application use TLS itself, where the destination asks for it",
-            )
+        if policy.tls is not None:
+            yield from _of_tls(rule, f"{path}.tls", policy.tls)
         budget = policy.retry_budget if isinstance(policy, TrafficPolicy) else None
         if budget is not None and budget.budget_interval is not None:
             yield Finding(
@@ -99,6 +93,16 @@ def _of_detection(ref: Ref, path: str, detection: OutlierDetection) -> Iterator[
         message = "consecutiveLocalOriginFailures has no effect without splitExternalLocalOriginErrors"
         hint = "set splitExternalLocalOriginErrors to true"
         yield _idle(ref, f"{path}.consecutiveLocalOriginFailures", message, hint)
+
+
+def _of_tls(rule: Resource[DestinationRule], path: str, tls: ClientTLSSettings) -> Iterator[Finding]:
+    if tls.mode in {"SIMPLE", "MUTUAL"} and tls.credential_name and rule.spec.workload_selector is None:
+        yield _idle(
+            rule.ref,
+            f"{path}.credentialName",
+            "Sidecars speak plaintext instead: they are given a credential only by a rule that selects them",
+            "add a workloadSelector that picks the clients, or name files with caCertificates",
+        )
 
 
 def _idle(ref: Ref, field: str, message: str, hint: str) -> Finding:

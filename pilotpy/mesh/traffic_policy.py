@@ -26,6 +26,7 @@ class TrafficRule(msgspec.Struct, frozen=True):
     ref: Ref | None = None  # the rule that the others were merged into; None: there is no rule
     traffic_policy: TrafficPolicy | None = None
     subsets: tuple[Subset, ...] = ()  # names unique
+    of_workloads: bool = False  # it is for the workloads that it selects
 
     def policy(self, port: int, subset: str = "") -> TrafficPolicy:
         """The policy of a service's port, or of a subset on it; a subset that is not there has the port's.
@@ -66,7 +67,8 @@ def traffic_rule(q: Asking, rules: tuple[Ref, ...]) -> TrafficRule:
         if merged.ref and merged.traffic_policy and rule.spec.traffic_policy:
             q.note(_overruled(ref, merged.ref))
         policy = merged.traffic_policy or rule.spec.traffic_policy
-        merged = TrafficRule(merged.ref or ref, policy, tuple(subsets.values()))
+        selects = merged.of_workloads if merged.ref else rule.spec.workload_selector is not None
+        merged = TrafficRule(merged.ref or ref, policy, tuple(subsets.values()), selects)
     return merged
 
 

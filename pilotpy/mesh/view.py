@@ -7,6 +7,7 @@ every answer. All of these are keys of queries: small, hashable, compared by val
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import Enum
 from typing import NamedTuple
 from zlib import crc32
 
@@ -121,6 +122,25 @@ class Target(NamedTuple):
     target: int  # the workload's number
 
 
+class Mode(Enum):
+    """How much a workload's port insists on mutual TLS."""
+
+    DISABLE = "DISABLE"  # takes plaintext alone
+    PERMISSIVE = "PERMISSIVE"  # takes both
+    STRICT = "STRICT"  # takes mutual TLS alone
+
+
+class Modes(NamedTuple):
+    """The modes of one workload's ports."""
+
+    mode: Mode = Mode.PERMISSIVE
+    ports: tuple[tuple[int, Mode], ...] = ()  # of the workload's own ports that have one of their own; sorted
+
+    def on(self, port: int) -> Mode:
+        """Return the mode of one of the workload's own ports."""
+        return next((mode for number, mode in self.ports if number == port), self.mode)
+
+
 class Inbound(NamedTuple):
     """The inbound facet: the ports of the workload behind the proxy."""
 
@@ -128,6 +148,8 @@ class Inbound(NamedTuple):
     targets: tuple[Target, ...]  # one per workload port: the oldest service's; sorted by target
     sidecar: Ref | None = None  # the Sidecar whose ingress applies
     address: str = ""  # own IP, only where listeners bind to it
+    modes: Modes = Modes()
+    policies: tuple[Ref, ...] = ()  # those that authenticate requests and authorize; of each kind, oldest first
 
 
 class Listening(NamedTuple):
@@ -142,6 +164,13 @@ class Listening(NamedTuple):
     unprivileged: bool = False
 
 
+class Identity(NamedTuple):
+    """Who a proxy has proved to be, whatever it says of itself."""
+
+    namespace: str
+    service_account: str
+
+
 class View(NamedTuple):
     """All facets of one proxy."""
 
@@ -150,3 +179,4 @@ class View(NamedTuple):
     place: Place
     features: Features
     listening: Listening
+    identity: Identity | None = None  # None: it came in plaintext, and proved nothing

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.authorization import guarding
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.destination_rules import rule_selectors
 from pilotpy.mesh.kinds import DESTINATION_RULES, PROXIES, SERVICES, SIDECARS
+from pilotpy.mesh.mtls import peer_modes
 from pilotpy.mesh.proxy import Proxy
 from pilotpy.mesh.routing import ROUTES_BY_SOURCE_LABEL
 from pilotpy.mesh.scopes import scope
@@ -71,6 +73,7 @@ def view(q: Asking, proxy_id: str) -> View:
         _place(q, proxy, labels, locality, workload),
         Features(istio=proxy.istio, minor=proxy.minor, ipv4=proxy.ipv4, ipv6=proxy.ipv6, dns_capture=proxy.dns_capture),
         _listening(q, proxy),
+        proxy.identity,
     )
 
 
@@ -103,6 +106,8 @@ def _inbound(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs, 
         service_targets(q, behind) if proxy.type == "sidecar" else (),
         sidecar if _takes(q, sidecar) else None,
         proxy.ips[0] if proxy.interception == "NONE" or _binds(q, sidecar) else "",
+        peer_modes(q, proxy.namespace, labels),
+        guarding(q, proxy.namespace, labels) if proxy.type == "sidecar" else (),
     )
 
 

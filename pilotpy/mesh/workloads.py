@@ -24,6 +24,8 @@ _NETWORK = "topology.istio.io/network"
 _REGION = "topology.kubernetes.io/region"
 _ZONE = "topology.kubernetes.io/zone"
 _SUBZONE = "topology.istio.io/subzone"
+_TLS_MODE = "security.istio.io/tlsMode"
+MUTUAL = "istio"  # the mode of a workload whose proxy takes Istio's mutual TLS
 _SCHEDULED = re.compile(r"-\d{8,10}$")  # how a CronJob names its Jobs
 
 
@@ -44,6 +46,7 @@ class Workload(NamedTuple):
     ports: tuple[tuple[str, int, str], ...] = ()  # named ports: name, number, transport
     weight: int = 1
     ready: bool = True
+    tls_mode: str = ""  # "istio": a proxy in front of it takes mutual TLS
 
 
 def _pod_labels(pod: Resource[Pod]) -> Iterable[tuple[str, str, str]]:
@@ -93,6 +96,7 @@ def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
         subdomain=spec.subdomain,
         ports=tuple((p.name, p.container_port, p.protocol) for c in spec.containers for p in c.ports if p.name),
         ready=pod.meta.deleted is None and _ready(spec),
+        tls_mode=labels.get(_TLS_MODE, ""),
     )
 
 
@@ -121,6 +125,8 @@ def workload_of(
         owner=name,
         ports=tuple((port, number, "TCP") for port, number in sorted(entry.ports.items())),
         weight=entry.weight or 1,
+        # Who has an identity is taken to have a proxy that shows it.
+        tls_mode=labels.get(_TLS_MODE, MUTUAL if entry.service_account else ""),
     )
 
 
