@@ -9,17 +9,18 @@ from pilotpy.mesh.kinds import SERVICE_ENTRIES
 from pilotpy.mesh.service_entries import ENTRIES_BY_HOST, Entry, entry_hosts
 from pilotpy.model.resource import Finding, Ref, Severity
 
-_AUTO = ("ISTIO_META_DNS_CAPTURE", "ISTIO_META_DNS_AUTO_ALLOCATE")
+_CAPTURE = "ISTIO_META_DNS_CAPTURE"
+_ALLOCATE = ("ISTIO_META_DNS_AUTO_ALLOCATE", "PILOT_ENABLE_IP_AUTOALLOCATE")
 
 
 @query
 def address_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     """Return a finding for each opaque port of an entry without addresses: it captures its port everywhere."""
     entry = q.get(SERVICE_ENTRIES, ref.namespace, ref.name)
-    if entry is None or entry.spec.addresses:
+    if entry is None or entry.spec.addresses or (entry.spec.status and entry.spec.status.addresses):
         return ()
     metadata = q(mesh_config).default_config.proxy_metadata
-    if all(metadata.get(name) == "true" for name in _AUTO):
+    if metadata.get(_CAPTURE) == "true" and any(metadata.get(name) == "true" for name in _ALLOCATE):
         return ()
     return tuple(
         Finding(

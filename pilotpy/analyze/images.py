@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pilotpy.analyze.image_types import image_type
 from pilotpy.analyze.injection import INJECTION, PROXY, REVISION, injector, proxy_of
 from pilotpy.analyze.kinds import DEPLOYMENTS, MUTATING_WEBHOOKS
 from pilotpy.analyze.pods import PODS_BY_NAMESPACE
 from pilotpy.analyze.webhooks import chosen
 from pilotpy.engine import Asking, Index, query
-from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.kinds import NAMESPACES, PODS
-from pilotpy.model.pod import PodSpec
+from pilotpy.model.pod import Pod, PodSpec
 from pilotpy.model.resource import Finding, Meta, Ref, Resource, Severity
 from pilotpy.model.webhook import WebhookConfiguration
 
@@ -37,17 +37,15 @@ def version_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     if not image:
         return ()
     pods = [pod for key in q.keys(PODS_BY_NAMESPACE, ref.name) if (pod := q.get(PODS, *key))]
-    others = sorted(pod.ref.name for pod in pods if not _runs(q, pod.meta, pod.spec, image))
+    others = sorted(pod.ref.name for pod in pods if not _runs(q, pod, image))
     return (_other_version(ref, others),) if others else ()
 
 
-def _runs(q: Asking, meta: Meta, pod: PodSpec, image: str) -> bool:
-    proxy = proxy_of(pod)
-    if proxy is None or meta.annotations.get("sidecar.istio.io/proxyImage"):
+def _runs(q: Asking, pod: Resource[Pod], image: str) -> bool:
+    proxy = proxy_of(pod.spec)
+    if proxy is None or pod.meta.annotations.get("sidecar.istio.io/proxyImage"):
         return True
-    settings = q(mesh_config).default_config.image
-    variant = settings.image_type if settings else ""
-    return proxy.image in {image, f"{image}-{variant}"}
+    return proxy.image in {image, f"{image}-{q(image_type, pod.ref.namespace, pod.ref.name)}"}
 
 
 @query

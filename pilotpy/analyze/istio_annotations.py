@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import Final
 
+from pilotpy.analyze.image_types import CONFIG, annotated
 from pilotpy.analyze.kinds import KIND_OF
 from pilotpy.engine import Asking, query
 from pilotpy.model.resource import Finding, Ref, Severity
@@ -83,6 +84,7 @@ _DEPRECATED: Final = frozenset(
         "traffic.sidecar.istio.io/kubevirtInterfaces",
     }
 )
+_INTERFACE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\-]{0,14}")
 _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
 
 
@@ -141,6 +143,14 @@ def _quantity(value: str) -> bool:
     return _QUANTITY.fullmatch(value) is not None
 
 
+def _interfaces(value: str) -> bool:
+    return not value or all(_INTERFACE.fullmatch(one.strip()) for one in value.split(","))
+
+
+def _settings(value: str) -> bool:
+    return annotated(value) is not None
+
+
 _VALUES: Final[Mapping[str, Callable[[str], bool]]] = {
     "sidecar.istio.io/interceptionMode": lambda value: value in {"REDIRECT", "TPROXY", "NONE"},
     "status.sidecar.istio.io/port": lambda value: _number(value.strip(), 65535),
@@ -152,7 +162,11 @@ _VALUES: Final[Mapping[str, Callable[[str], bool]]] = {
     "traffic.sidecar.istio.io/includeInboundPorts": lambda value: value == "*" or _ports(value),
     "traffic.sidecar.istio.io/excludeInboundPorts": _ports,
     "traffic.sidecar.istio.io/excludeOutboundPorts": _ports,
+    "traffic.sidecar.istio.io/excludeInterfaces": _interfaces,
+    "traffic.sidecar.istio.io/kubevirtInterfaces": _interfaces,
+    "istio.io/reroute-virtual-interfaces": _interfaces,
     "prometheus.istio.io/merge-metrics": _truth,
+    CONFIG: _settings,
     "sidecar.istio.io/proxyCPU": _quantity,
     "sidecar.istio.io/proxyCPULimit": _quantity,
     "sidecar.istio.io/proxyMemory": _quantity,

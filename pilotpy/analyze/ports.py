@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.hosts import service_host
 from pilotpy.mesh.kinds import SERVICES
@@ -18,7 +20,7 @@ _SYSTEM = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-pat
 def port_name_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     """Return a finding for each port whose name says no protocol; an ExternalName must not say TCP either."""
     found = q.get(SERVICES, ref.namespace, ref.name)
-    if found is None or ref.namespace in _SYSTEM:
+    if found is None or ref.namespace in _SYSTEM or _is_istios(found.meta.labels):
         return ()
     external = found.spec.type == "ExternalName"
     doubtful = []
@@ -30,6 +32,11 @@ def port_name_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
         elif not external and spoken is Protocol.AUTO:
             doubtful.append(_unnamed(ref, index, port))
     return tuple(doubtful)
+
+
+def _is_istios(labels: Mapping[str, str]) -> bool:
+    """Tell whether a Service is of Istio itself: nobody else names its ports."""
+    return "istio" in labels or labels.get("release") == "istio" or "gateway.istio.io/managed" in labels
 
 
 @query

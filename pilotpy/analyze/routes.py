@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pilotpy.analyze.missing import missing
 from pilotpy.engine import Asking, Index, query
@@ -80,13 +80,17 @@ def sendings(spec: VirtualService) -> Iterator[Sending]:
 def destination_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     """Return a finding for each destination of which the host, the port or the subset is not there."""
     found = q.get(VIRTUAL_SERVICES, ref.namespace, ref.name)
-    return tuple(doubt for one in sendings(found.spec) for doubt in _doubts(q, ref, one)) if found else ()
+    if found is None:
+        return ()
+    # Its destinations are looked up by those who see it.
+    viewers = sorted(exports(found.spec.export_to or (".",), ref.namespace, ()))
+    return tuple(doubt for one in sendings(found.spec) for doubt in _doubts(q, ref, one, viewers))
 
 
-def _doubts(q: Asking, ref: Ref, sending: Sending) -> Iterator[Finding]:
+def _doubts(q: Asking, ref: Ref, sending: Sending, viewers: Sequence[str]) -> Iterator[Finding]:
     to = sending.to
     host = whole(to.host, ref.namespace)
-    ports = _ports(q, host, ref.namespace)
+    ports = _ports(q, host, viewers)
     if ports is None:
         hint = f"Name the host of a Service or ServiceEntry; a short name is of this namespace: {host}"
         yield missing(ref, f"{sending.field}.host", "mirror host" if sending.mirrored else "host", to.host, hint)
@@ -102,15 +106,17 @@ def _doubts(q: Asking, ref: Ref, sending: Sending) -> Iterator[Finding]:
         yield missing(ref, f"{sending.field}.subset", what, f"{to.host}+{to.subset}", hint)
 
 
-def _ports(q: Asking, host: str, namespace: str) -> tuple[int, ...] | None:
-    """Return the port numbers of what a namespace knows by a host, in their order; None if it knows nothing."""
-    key = held_for(q, namespace, host)
-    if key and (found := q(service, key)):
-        return tuple(port.number for port in found.ports)
+def _ports(q: Asking, host: str, viewers: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the port numbers of what some namespace knows by a host, in their order; None if none knows anything."""
+    for namespace in viewers:
+        key = held_for(q, namespace, host)
+        if key and (found := q(service, key)):
+            return tuple(port.number for port in found.ports)
     default = q(export_default, Exporting.SERVICE)
     for behind in zones(host):
         for entry in q.by(ENTRIES_BY_ZONE, behind):
-            seen = sees(namespace, exports(entry.spec.export_to, entry.ref.namespace, default))
+            seen_by = exports(entry.spec.export_to, entry.ref.namespace, default)
+            seen = any(sees(namespace, seen_by) for namespace in viewers)
             if seen and any(is_wildcard(known) and within(host, known) for known in entry_hosts(entry)):
                 return tuple(port.number for port in entry.spec.ports)
     return None
@@ -125,7 +131,7 @@ def _has_subset(q: Asking, host: str, subset: str) -> bool:
 
 @query
 def ingress_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
-    """Return a finding for each route through gateways that passes the subsets by which another one splits its host."""
+    """Return a finding for each route through gateways beside which another one splits its host by subsets."""
     found = q.get(VIRTUAL_SERVICES, ref.namespace, ref.name)
     doubtful = []
     for index, http in enumerate(found.spec.http if found and found.spec.gateways else ()):
@@ -133,14 +139,9 @@ def ingress_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
             if one.destination and not one.destination.subset:
                 host = whole(one.destination.host, ref.namespace)
                 field = f"spec.http[{index}].route[{number}].destination.host"
-                for other in q.by(SUBSET_USES_BY_HOST, host):
-                    doubtful += [_passed_by(ref, field, other.ref, subset) for subset in _subsets_of(other, host)]
+                others = cast("tuple[tuple[str, str], ...]", q.keys(SUBSET_USES_BY_HOST, host))
+                doubtful += [_passed_by(ref, field, Ref(ref.kind, *other)) for other in others]
     return tuple(doubtful)
-
-
-def _subsets_of(written: Resource[VirtualService], host: str) -> list[str]:
-    named = [one.destination for http in written.spec.http for one in http.route if one.destination]
-    return [to.subset for to in named if to.subset and whole(to.host, written.ref.namespace) == host]
 
 
 def _listed(ports: tuple[int, ...]) -> str:
@@ -159,11 +160,11 @@ def _port_needed(ref: Ref, field: str, host: str, ports: tuple[int, ...]) -> Fin
     )
 
 
-def _passed_by(ref: Ref, field: str, other: Ref, subset: str) -> Finding:
+def _passed_by(ref: Ref, field: str, other: Ref) -> Finding:
     return Finding(
         code="IST0140",
         severity=Severity.WARNING,
-        message=f"Subset {subset} in virtual service {other.namespace}/{other.name} has no effect on ingress gateway"
+        message=f"Subset in virtual service {other.namespace}/{other.name} has no effect on ingress gateway"
         f" {ref.namespace}/{ref.name} requests",
         ref=ref,
         field=field,
