@@ -8,12 +8,14 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
 from pilotpy.compile.collections import COLLECTIONS
-from pilotpy.engine import Engine
+from pilotpy.engine import Engine, Put
 from pilotpy.follow import submit
+from pilotpy.mesh.kinds import PEER_AUTHENTICATIONS
 from pilotpy.mesh.views import view
 from pilotpy.model.kubernetes import KubeService
+from pilotpy.model.peer_authentication import MutualTLS, PeerAuthentication
 from pilotpy.model.pod import Pod
-from pilotpy.model.resource import Finding, Ref, Resource
+from pilotpy.model.resource import Finding, Meta, Ref, Resource
 from pilotpy.ops.instruments import Instruments, instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
@@ -28,6 +30,14 @@ _SETTINGS = Settings()._replace(
     endpoint_window=timedelta(milliseconds=5),
     streams_per_second=0,
     shutdown=timedelta(0),
+)
+
+
+# The lab's Envoys have no agent that holds keys for them: unless somebody asks for more, they speak plaintext.
+_PLAINTEXT = Resource(
+    Ref("PeerAuthentication", "istio-system", "lab"),
+    Meta(name="lab", namespace="istio-system"),
+    PeerAuthentication(mtls=MutualTLS(mode="DISABLE")),
 )
 
 
@@ -49,6 +59,8 @@ class FolderPlane:
         )
         answers = Answers(view, COLLECTIONS)
         self._server = await self._open.enter_async_context(serving(Engine(), answers, settings, self._instruments))
+        written = Put(PEER_AUTHENTICATIONS, (_PLAINTEXT.ref.namespace, _PLAINTEXT.ref.name), _PLAINTEXT)
+        self._server.compiler.submit([written], [str(_PLAINTEXT.ref)])
         read = asyncio.Event()
         following = asyncio.create_task(self._follow(read))
         self._open.push_async_callback(_cancelled, following)
