@@ -1,6 +1,7 @@
 """The certificate authority that gives every workload of a mesh its SPIFFE identity. Knows nothing of pilotpy.
 
-Empty so far: until it is filled, a mesh runs as if PeerAuthentication said DISABLE.
+`keeper` owns keys and changes them over time; `authority` signs; `authenticators` say who asks; `service` answers one
+request; `front` and `server` are the network. Time is passed in everywhere but in `server`, `control` and `cli`.
 """
 
 __version__ = "0.1.0"
