@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from pilotpy.compile.access_log import access_logs
+from pilotpy.compile.guard import Stages
 from pilotpy.compile.http_filters import Direction, Stream, http_filters
 from pilotpy.compile.listener_settings import Settings, Terms, terms
 from pilotpy.compile.naming import STAT_END
@@ -78,6 +79,7 @@ def _manager(direction: Direction, terms: Terms, *, grpc_web: bool = False) -> H
         grpc_web,
         in_mesh_only=exchange is not None and exchange.mode == "IN_MESH",
         debug_headers=not (debug is not None and debug.disabled),
+        guard=terms.guard.http if direction is Direction.INBOUND else Stages(),
     )
     manager = HttpConnectionManager(
         http_filters=http_filters(stream),

@@ -6,9 +6,11 @@ core/extension; the order is policy and stands in `FILTERS`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
+from pilotpy.compile.guard import Stages
 from pilotpy.compile.pieces import flag, packed_struct
 from pilotpy.compile.wire import packed
 from pilotpy_protos.envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
@@ -39,17 +41,18 @@ class Stream(NamedTuple):
     grpc_web: bool = False  # the port is declared to speak gRPC-Web
     in_mesh_only: bool = False  # nothing about the peer is told to services outside the mesh
     debug_headers: bool = True  # Envoy's own x-envoy-* headers are added
+    guard: Stages = Stages()  # what authenticates and authorizes
 
 
 def http_filters(stream: Stream) -> list[HttpFilter]:
     """The filters, the router last."""
-    return [found for kind in FILTERS if (found := kind(stream)) is not None]
+    return [found for kind in FILTERS for found in kind(stream)]
 
 
-def peer_metadata(stream: Stream) -> HttpFilter | None:
+def peer_metadata(stream: Stream) -> Iterator[HttpFilter]:
     """Learns who the peer is, and tells it who we are, for metrics and logs."""
     if not stream.istio:
-        return None
+        return
     side = "downstream" if stream.direction is Direction.INBOUND else "upstream"
     headers = {"skip_external_clusters": True} if stream.in_mesh_only else {}
     config = {
@@ -57,62 +60,79 @@ def peer_metadata(stream: Stream) -> HttpFilter | None:
         f"{side}_propagation": [{"istio_headers": headers}],
     }
     typed = packed_struct("io.istio.http.peer_metadata.Config", config)
-    return HttpFilter(name="istio.metadata_exchange", typed_config=typed)
+    yield HttpFilter(name="istio.metadata_exchange", typed_config=typed)
 
 
-def grpc_web(stream: Stream) -> HttpFilter | None:
+def custom(stream: Stream) -> Iterator[HttpFilter]:
+    """Asks others about requests, before anything is known of their tokens."""
+    yield from map(HttpFilter.FromString, stream.guard.custom)
+
+
+def tokens(stream: Stream) -> Iterator[HttpFilter]:
+    """Verifies tokens."""
+    yield from map(HttpFilter.FromString, stream.guard.tokens)
+
+
+def authorization(stream: Stream) -> Iterator[HttpFilter]:
+    """Lets pass what policies let pass."""
+    yield from map(HttpFilter.FromString, stream.guard.rules)
+
+
+def grpc_web(stream: Stream) -> Iterator[HttpFilter]:
     """Translates gRPC-Web into gRPC."""
     if not stream.grpc_web:
-        return None
-    return HttpFilter(name="envoy.filters.http.grpc_web", typed_config=packed(GrpcWeb()))
+        return
+    yield HttpFilter(name="envoy.filters.http.grpc_web", typed_config=packed(GrpcWeb()))
 
 
-def grpc_stats(_: Stream) -> HttpFilter:
+def grpc_stats(_: Stream) -> Iterator[HttpFilter]:
     """Counts gRPC messages."""
     config = GrpcStats(emit_filter_state=True, stats_for_all_methods=flag(False))
-    return HttpFilter(name="envoy.filters.http.grpc_stats", typed_config=packed(config))
+    yield HttpFilter(name="envoy.filters.http.grpc_stats", typed_config=packed(config))
 
 
-def alpn(stream: Stream) -> HttpFilter | None:
+def alpn(stream: Stream) -> Iterator[HttpFilter]:
     """Offers Istio's protocols upstream, by what the stream really speaks."""
     if not stream.istio or stream.direction is Direction.INBOUND:
-        return None
+        return
     offers = (
         (Alpn.HTTP10, ["istio-http/1.0", "istio", "http/1.0"]),
         (Alpn.HTTP11, ["istio-http/1.1", "istio", "http/1.1"]),
         (Alpn.HTTP2, ["istio-h2", "istio", "h2"]),
     )
     overrides = [Alpn.AlpnOverride(upstream_protocol=spoken, alpn_override=offer) for spoken, offer in offers]
-    return HttpFilter(name="istio.alpn", typed_config=packed(Alpn(alpn_override=overrides)))
+    yield HttpFilter(name="istio.alpn", typed_config=packed(Alpn(alpn_override=overrides)))
 
 
-def fault(_: Stream) -> HttpFilter:
+def fault(_: Stream) -> Iterator[HttpFilter]:
     """Injects the faults that a route asks for."""
-    return HttpFilter(name="envoy.filters.http.fault", typed_config=packed(HTTPFault()))
+    yield HttpFilter(name="envoy.filters.http.fault", typed_config=packed(HTTPFault()))
 
 
-def cors(_: Stream) -> HttpFilter:
+def cors(_: Stream) -> Iterator[HttpFilter]:
     """Answers preflights of routes with a CORS policy."""
-    return HttpFilter(name="envoy.filters.http.cors", typed_config=packed(Cors()))
+    yield HttpFilter(name="envoy.filters.http.cors", typed_config=packed(Cors()))
 
 
-def istio_stats(stream: Stream) -> HttpFilter | None:
+def istio_stats(stream: Stream) -> Iterator[HttpFilter]:
     """Istio's standard metrics of requests."""
     if not stream.istio or not stream.metrics:
-        return None
+        return
     config = PluginConfig(disable_host_header_fallback=stream.direction is Direction.INBOUND)
-    return HttpFilter(name="istio.stats", typed_config=packed(config))
+    yield HttpFilter(name="istio.stats", typed_config=packed(config))
 
 
-def router(stream: Stream) -> HttpFilter:
+def router(stream: Stream) -> Iterator[HttpFilter]:
     """Sends the request on."""
     config = Router(suppress_envoy_headers=not stream.debug_headers)
-    return HttpFilter(name="envoy.filters.http.router", typed_config=packed(config))
+    yield HttpFilter(name="envoy.filters.http.router", typed_config=packed(config))
 
 
 FILTERS = (
     peer_metadata,
-    # what authenticates and authorizes goes here
+    custom,
+    tokens,
+    authorization,
     grpc_web,
     grpc_stats,
     alpn,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from pilotpy.compile.access_log import Logging, logging_of
+from pilotpy.compile.guard import OPEN, Guard
 from pilotpy.compile.tracing import Tracing, tracing_of
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.config import mesh_config
@@ -38,6 +39,7 @@ class Terms(NamedTuple):
     settings: Settings
     features: Features
     listening: Listening
+    guard: Guard = OPEN  # of what comes in
 
     @property
     def istio(self) -> bool:

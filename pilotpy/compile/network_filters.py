@@ -11,6 +11,7 @@ from typing import NamedTuple
 from google.protobuf.message import Message
 
 from pilotpy.compile.access_log import access_logs
+from pilotpy.compile.guard import Stages
 from pilotpy.compile.listener_settings import Terms
 from pilotpy.compile.pieces import packed_struct
 from pilotpy.compile.wire import packed
@@ -47,6 +48,11 @@ def to_cluster(cluster: str, idle_timeout: timedelta | None = None) -> TcpRoute:
 def tcp_filters(route: TcpRoute, terms: Terms) -> list[Filter]:
     """The filters of an opaque outbound connection."""
     return [*metrics_filters(terms), tcp_proxy(route, terms)]
+
+
+def guard_filters(stages: Stages) -> list[Filter]:
+    """What authorizes connections."""
+    return [Filter.FromString(made) for made in (*stages.custom, *stages.rules)]
 
 
 def metrics_filters(terms: Terms) -> list[Filter]:

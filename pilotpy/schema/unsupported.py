@@ -19,20 +19,22 @@ from pilotpy.schema.paths import below
 from pilotpy.schema.problem import Problem, Problems, warning
 
 _KINDS: Final = {
-    "AuthorizationPolicy": "requests that it refuses are let through",
     "CronJob": "it makes no Pods",
     "EnvoyFilter": "nothing is patched",
     "Gateway": "no gateway is configured",
     "PeerAuthentication": "connections are plaintext",
     "ProxyConfig": "proxies are started without it",
-    "RequestAuthentication": "tokens are not verified",
     "Telemetry": "the mesh configuration alone says what is reported",
     "TrafficExtension": "the filter does not run",
     "WasmPlugin": "the plugin does not run",
     "WorkloadGroup": "no workload can register itself",
 }
 
+_UNATTACHED: Final = "there are no gateways or waypoints to attach it to"
+
 _FIELDS: Final = {
+    "AuthorizationPolicy": {"targetRef": _UNATTACHED, "targetRefs": _UNATTACHED},
+    "RequestAuthentication": {"targetRef": _UNATTACHED, "targetRefs": _UNATTACHED},
     "ServiceEntry": {"subjectAltNames": "connections are plaintext: there is no name to verify"},
     "Service": {"sessionAffinity": "a DestinationRule with consistentHash keeps clients at one endpoint"},
     "Sidecar": {"ingress[*].tls": "the listener takes plaintext"},

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pilotpy.schema.paths import below
-from pilotpy.schema.problem import Problem, Problems
+from pilotpy.schema.problem import Problem, Problems, warning
 from pilotpy.schema.validation import names
 
 _SEGMENT = re.compile(r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]+")
@@ -56,6 +56,23 @@ def wildcards(listed: Sequence[str], at: str) -> Problems:
             yield Problem(below(at, i), f"{value!r} may have one wildcard, first or last")
 
 
+def texts(listed: Sequence[str], at: str) -> Problems:
+    """Texts, in which a star counts first or last; elsewhere it stands for itself, which few mean."""
+    for i, value in enumerate(listed):
+        yield from _literal_star(value, below(at, i), "List what is meant one by one")
+
+
+def _literal_star(value: str, at: str, hint: str) -> Problems:
+    first, last = value.startswith("*"), value.endswith("*") and len(value) > 1
+    if "*" not in value[1:-1] and not (first and last):
+        return
+    if first:
+        matched = f"what ends with {value[1:]!r}"
+    else:
+        matched = f"what begins with {value[:-1]!r}" if last else f"{value!r} itself"
+    yield warning(at, f"One star counts, first or last; any other stands for itself: {value!r} is {matched}", hint)
+
+
 def trust_domains(listed: Sequence[str], at: str) -> Problems:
     """As `wildcards`, and no paths."""
     yield from wildcards(listed, at)
@@ -68,6 +85,9 @@ def path_templates(listed: Sequence[str], at: str) -> Problems:
     """Paths, in which ``{*}`` stands for one segment and ``{**}``, last of these, for any."""
     for i, path in enumerate(listed):
         template = _ONE in path or _ANY in path
+        if not template:
+            hint = f"List the paths, or use a path template: {{*}} is one whole segment, as in {_as_template(path)}"
+            yield from _literal_star(path, below(at, i), hint)
         any_seen = False
         for segment in path.strip("/").split("/"):
             if segment in {_ONE, _ANY}:
@@ -78,21 +98,23 @@ def path_templates(listed: Sequence[str], at: str) -> Problems:
                 yield Problem(below(at, i), f"{segment!r} of {path!r} is neither text nor one of {{*}} and {{**}}")
 
 
-def _anything(_listed: Sequence[str], _at: str) -> Problems:
-    yield from ()
+def _as_template(path: str) -> str:
+    """The path template that comes closest to a path with stars in it."""
+    whole = path.strip("*").split("/")
+    return "/".join(_ONE if "*" in segment else segment for segment in whole)
 
 
 _ATTRIBUTES: Final[dict[str, Callable[[Sequence[str], str], Problems]]] = {
-    "connection.sni": _anything,
+    "connection.sni": texts,
     "destination.ip": addresses,
     "destination.port": ports,
     "remote.ip": addresses,
-    "request.auth.audiences": _anything,
-    "request.auth.presenter": _anything,
-    "request.auth.principal": _anything,
+    "request.auth.audiences": texts,
+    "request.auth.presenter": texts,
+    "request.auth.principal": texts,
     "source.ip": addresses,
-    "source.namespace": _anything,
-    "source.principal": _anything,
+    "source.namespace": not_empty,
+    "source.principal": texts,
     "source.serviceAccount": service_accounts,
     "source.trustDomain": wildcards,
 }
@@ -111,6 +133,7 @@ def attribute(key: str, listed: Sequence[str], at: str, field: str) -> Problems:
     if key.startswith(_KEYED):
         if not _KEY.fullmatch(key):
             yield Problem(f"{at}.key", f"{key!r} is not of the form name[key]")
+        yield from texts(listed, f"{at}.{field}")
     elif key in _ATTRIBUTES:
         yield from _ATTRIBUTES[key](listed, f"{at}.{field}")
     elif key in _GONE or key.startswith("destination.labels"):

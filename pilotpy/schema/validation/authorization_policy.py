@@ -93,6 +93,8 @@ def _source(source: Source, at: str) -> Problems:
             yield from attributes.trust_domains(listed, here)
         else:
             yield from attributes.not_empty(listed, here)
+            if name not in {"namespaces", "notNamespaces"}:  # there stars count wherever they stand
+                yield from attributes.texts(listed, here)
 
 
 def _operation(operation: Operation, at: str) -> Problems:
@@ -106,6 +108,8 @@ def _operation(operation: Operation, at: str) -> Problems:
             yield from attributes.ports(listed, here)
         elif name in {"paths", "notPaths"}:
             yield from attributes.path_templates(listed, here)
+        else:
+            yield from attributes.texts(listed, here)
 
 
 def _condition(condition: Condition, at: str) -> Problems:

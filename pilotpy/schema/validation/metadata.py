@@ -18,7 +18,9 @@ _INTERNAL: Final = (
     "internal.istio.io/parent-namespace",
     "internal.istio.io/parents",
 )
-_TRUTHS: Final = frozenset(["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"])
+TRUE: Final = frozenset(["1", "t", "T", "TRUE", "true", "True"])
+"""How an annotation may say yes."""
+_FALSE: Final = frozenset(["0", "f", "F", "FALSE", "false", "False"])
 
 
 def metadata(resource: Resource[Any]) -> Problems:
@@ -34,5 +36,5 @@ def metadata(resource: Resource[Any]) -> Problems:
             yield Problem(here, f"{resource.ref.kind} has no dry run")
         elif spec.action not in {"ALLOW", "DENY"}:
             yield Problem(here, f"Action {spec.action} has no dry run")
-        elif value not in _TRUTHS:
+        elif value not in TRUE | _FALSE:
             yield Problem(here, f"{value!r} is neither true nor false")
