@@ -39,6 +39,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
     node: Node
     discovery: Address
+    secrets: Address | None = None  # who hands out the workload's certificate; None: nobody
     delta: bool = True  # incremental xDS; else state of the world
     locality: tuple[str, str, str] = ("", "", "")  # region, zone, subzone
     admin_port: int = 15000
@@ -164,7 +165,7 @@ def _statistics(start: Start) -> Message:
 
 
 def _clusters(start: Start) -> list[Message]:
-    discovery = _cluster("xds-grpc", start.discovery) | {
+    discovery = _grpc_cluster("xds-grpc", start.discovery) | {
         # One stream of discovery, and it must never be refused for a limit or end unnoticed.
         "circuit_breakers": {
             "thresholds": [
@@ -178,16 +179,23 @@ def _clusters(start: Start) -> list[Message]:
             ]
         },
         "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": 300}},
+    }
+    clusters = [discovery, _cluster("prometheus_stats", Address(start.localhost, start.admin_port))]
+    if start.secrets is not None:
+        clusters.append(_grpc_cluster("sds-grpc", start.secrets))
+    if start.agent_port is not None:
+        clusters.append(_cluster("agent", Address(start.localhost, start.agent_port)))
+    return clusters
+
+
+def _grpc_cluster(name: str, address: Address) -> Message:
+    return _cluster(name, address) | {
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _typed(
                 "upstreams.http.v3.HttpProtocolOptions", {"explicit_http_config": {"http2_protocol_options": {}}}
             )
         },
     }
-    clusters = [discovery, _cluster("prometheus_stats", Address(start.localhost, start.admin_port))]
-    if start.agent_port is not None:
-        clusters.append(_cluster("agent", Address(start.localhost, start.agent_port)))
-    return clusters
 
 
 def _cluster(name: str, address: Address) -> Message:

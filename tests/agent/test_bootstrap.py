@@ -16,7 +16,9 @@ NODE = Node(
 )
 STARTS = {
     "over TCP, without an agent": Start(node=NODE, discovery=Address("10.44.0.1", 15010), agent_port=None),
-    "over a unix socket, beside an agent": Start(node=NODE, discovery=Address("./etc/istio/proxy/XDS")),
+    "over a unix socket, beside an agent": Start(
+        node=NODE, discovery=Address("./etc/istio/proxy/XDS"), secrets=Address("./var/run/secrets/sds/socket")
+    ),
     "state of the world, marked packets": Start(
         node=NODE, discovery=Address("10.44.0.1", 15010), delta=False, mark=1336
     ),

@@ -1,0 +1,70 @@
+"""Sockets in the network of one pod: this process' own, or another one that its threads may step into.
+
+A socket belongs for good to the network that it was made in, so a process may be the agent of many pods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple
+
+from pilotpy.agent.bootstrap import SO_MARK
+
+_BACKLOG = 128
+
+
+class PodNetwork(NamedTuple):
+    """Where sockets are made. All methods raise OSError."""
+
+    inside: Callable[[], AbstractContextManager[None]] = nullcontext  # has the calling thread in it
+    mark: int = 0  # put on what is sent, where rules tell the agent's packets by that and not by their user; 0: none
+
+    def listener(self, host: str, port: int) -> socket.socket:
+        """Takes TCP connections on an address; port 0 takes a free one."""
+        made = self._socket(host, socket.SOCK_STREAM)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((host, port))
+            made.listen(_BACKLOG)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    def datagrams(self, host: str, port: int) -> socket.socket:
+        """Takes UDP datagrams on an address."""
+        made = self._socket(host, socket.SOCK_DGRAM)
+        try:
+            made.bind((host, port))
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    async def connected(self, host: str, port: int, *, source: str = "", udp: bool = False) -> socket.socket:
+        """A connection to an address (no name), from ``source`` if given. The caller bounds the time it may take."""
+        made = self._socket(host, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+        try:
+            if self.mark:
+                made.setsockopt(SO_MARK["level"], SO_MARK["name"], self.mark)
+            if source:
+                made.bind((source, 0))
+            await asyncio.get_running_loop().sock_connect(made, (host, port))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _socket(self, host: str, kind: socket.SocketKind) -> socket.socket:
+        try:
+            family = socket.AF_INET6 if isinstance(ip_address(host), IPv6Address) else socket.AF_INET
+        except ValueError as name:
+            raise OSError(str(name)) from name
+        with self.inside():
+            made = socket.socket(family, kind)
+        made.setblocking(False)
+        return made

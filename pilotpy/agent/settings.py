@@ -1,0 +1,176 @@
+"""How one pod's agent runs: what pilot-agent reads from its environment, under the same names.
+
+Source  istio/istio ``pilot/cmd/pilot-agent/options``, ``pkg/istio-agent/agent.go``, ``pkg/security/security.go``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pilotpy.agent.app_probes import Probe, probes
+from pilotpy.agent.dns_proxy import Resolver
+from pilotpy.agent.drain import Farewell
+from pilotpy.agent.http_client import Question
+from pilotpy.agent.identity import Terms
+from pilotpy.agent.key import KeyType
+from pilotpy.agent.metrics import application
+from pilotpy.agent.upstream import Upstream
+from pilotpy.ops.settings import Wrong, span
+
+_SYSTEM: Final = "SYSTEM"
+_ROOTS: Final = Path("var/run/secrets/istio/root-cert.pem")
+_TOKEN: Final = Path("var/run/secrets/tokens/istio-token")
+_REVOKED: Final = Path("var/run/secrets/istio/crl/ca-crl.pem")
+_XDS: Final = Path("etc/istio/proxy/XDS")
+_SDS: Final = Path("var/run/secrets/workload-spiffe-uds")
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent needs to know of its pod and its mesh. Ports are inside the pod; 0 takes a free one."""
+
+    terms: Terms
+    plane: Upstream
+    authority: Upstream
+    xds_socket: Path  # where Envoy's discovery finds the agent
+    sds_socket: Path  # where its secrets are
+    socket_user: int | None = None  # who may open them; None: who the agent runs as
+    revoked: Path | None = None  # file of lists of revoked certificates; need not exist
+    output: Path | None = None  # folder that certificate and key are written to
+    resolver: Resolver | None = None  # None: names are not answered for
+    address: str = "127.0.0.1"  # of the pod
+    admin_port: int = 15000
+    status_port: int | None = 15020  # None: nothing is answered over HTTP
+    farewell: Farewell = Farewell()
+    probes: Mapping[str, Probe] = {}
+    application: Question | None = None  # where its metrics are
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], root: Path = Path("/")) -> AgentSettings:
+        """As the environment says; paths that are not absolute are under ``root``. Raises Wrong with a sentence."""
+        read = environment.get
+        proxy = _proxy_config(read("PROXY_CONFIG", ""))
+        discovery = read("PILOTPY_DISCOVERY_ADDRESS") or proxy.discovery_address
+        namespace = read("POD_NAMESPACE", "default")
+        trust_domain = (read("TRUST_DOMAIN") or "cluster.local").replace("@", ".")
+        try:
+            return cls(
+                terms=Terms(
+                    identity=f"spiffe://{trust_domain}/ns/{namespace}/sa/{read('SERVICE_ACCOUNT') or 'default'}",
+                    key_type=_key_type(environment),
+                    life=span(read("SECRET_TTL") or "24h", "SECRET_TTL"),
+                    grace_ratio=_share(environment, "SECRET_GRACE_PERIOD_RATIO", 0.5),
+                    grace_jitter=_share(environment, "SECRET_GRACE_PERIOD_RATIO_JITTER", 0.01),
+                ),
+                plane=_upstream(environment, root, discovery, "XDS"),
+                authority=_upstream(environment, root, read("CA_ADDR") or discovery, "CA"),
+                xds_socket=root / _XDS,
+                sds_socket=root / _SDS / _file_name(read("WORKLOAD_IDENTITY_SOCKET_FILE") or "socket"),
+                revoked=root / _REVOKED,
+                output=root / output if (output := read("OUTPUT_CERTS")) else None,
+                resolver=_resolver(environment, root, namespace),
+                address=(read("INSTANCE_IP") or "127.0.0.1").partition(",")[0],
+                admin_port=proxy.proxy_admin_port,
+                status_port=proxy.status_port,
+                farewell=Farewell(
+                    duration=span(proxy.termination_drain_duration, "terminationDrainDuration"),
+                    until_idle=_truth(read("EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "")),
+                    at_least=span(read("MINIMUM_DRAIN_DURATION") or "5s", "MINIMUM_DRAIN_DURATION"),
+                ),
+                probes=probes(read("ISTIO_KUBE_APP_PROBERS", "")),
+                application=application(read("ISTIO_PROMETHEUS_ANNOTATIONS", "")),
+            )
+        except Wrong:
+            raise
+        except ValueError as wrong:
+            raise Wrong(str(wrong)) from wrong
+
+
+class ProxyConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """Of a mesh's ``defaultConfig``, what an agent reads; the defaults are Istio's."""
+
+    discovery_address: str = "istiod.istio-system.svc:15012"
+    proxy_admin_port: int = 15000
+    status_port: int = 15020
+    termination_drain_duration: str = "5s"
+    drain_duration: str = "45s"
+
+
+def _proxy_config(text: str) -> ProxyConfig:
+    try:
+        return msgspec.yaml.decode(text, type=ProxyConfig) if text.strip() else ProxyConfig()
+    except msgspec.MsgspecError as wrong:
+        raise Wrong(f"PROXY_CONFIG: {wrong}") from wrong
+
+
+def _upstream(environment: Mapping[str, str], root: Path, address: str, what: str) -> Upstream:
+    roots = environment.get(f"{what}_ROOT_CA", "")
+    provided = environment.get("PROV_CERT", "")
+    prefix = f"{what}_HEADER_"
+    headers = ((name.removeprefix(prefix).lower(), value) for name, value in environment.items())
+    known = root / provided / "root-cert.pem" if provided else root / _ROOTS
+    return Upstream(
+        address=address,
+        roots=None if roots == _SYSTEM else root / roots if roots else known,
+        token=None if provided else root / _TOKEN,
+        certificates=root / provided if provided else None,
+        cluster=environment.get("ISTIO_META_CLUSTER_ID") or "Kubernetes",
+        headers=tuple(
+            (name, value)
+            for (name, value), variable in zip(headers, environment, strict=True)
+            if variable.startswith(prefix)
+        ),
+        plaintext=address.endswith(":15010"),
+    )
+
+
+def _key_type(environment: Mapping[str, str]) -> KeyType:
+    if environment.get("ECC_SIGNATURE_ALGORITHM"):
+        name = environment.get("ECC_CURVE") or "P256"
+    else:
+        name = f"RSA-{environment.get('WORKLOAD_RSA_KEY_SIZE') or 2048}"
+    try:
+        return KeyType(name)
+    except ValueError:
+        raise Wrong(f"no key of type {name}: there are {', '.join(known.value for known in KeyType)}") from None
+
+
+def _resolver(environment: Mapping[str, str], root: Path, namespace: str) -> Resolver | None:
+    if not _truth(environment.get("ISTIO_META_DNS_CAPTURE", "")):
+        return None
+    file = root / "etc/resolv.conf"
+    lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+    servers = tuple(words[1].partition("%")[0] for words in lines if words[:1] == ["nameserver"] and len(words) > 1)
+    search = [words[1] for words in lines if words[:1] == ["search"] and len(words) > 1]
+    host, _, port = environment.get("DNS_PROXY_ADDR", "localhost:15053").rpartition(":")
+    return Resolver(
+        namespace=namespace,
+        search=search[-1] if search else "",
+        servers=servers,
+        host="127.0.0.1" if host in {"", "localhost"} else host.strip("[]"),
+        port=int(port),
+    )
+
+
+def _share(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise Wrong(f"{name}: {text!r} is not a number from 0 to 1")
+    return share
+
+
+def _file_name(text: str) -> str:
+    if "/" in text or text in {".", ".."}:
+        raise Wrong(f"WORKLOAD_IDENTITY_SOCKET_FILE: {text!r} is not a bare file name")
+    return text
+
+
+def _truth(text: str) -> bool:
+    return text.lower() in {"true", "t", "1"}
