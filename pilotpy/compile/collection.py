@@ -17,6 +17,8 @@ ENDPOINTS: Final = GOOGLE + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENERS: Final = GOOGLE + "envoy.config.listener.v3.Listener"
 ROUTES: Final = GOOGLE + "envoy.config.route.v3.RouteConfiguration"
 NAMES: Final = GOOGLE + "istio.networking.nds.v1.NameTable"
+SECRETS: Final = GOOGLE + "envoy.extensions.transport_sockets.tls.v3.Secret"
+PROXY_CONFIGS: Final = GOOGLE + "istio.mesh.v1alpha1.ProxyConfig"
 
 
 class Collection(NamedTuple):

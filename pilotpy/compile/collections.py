@@ -6,11 +6,22 @@ from collections.abc import Mapping
 from typing import Final
 
 from pilotpy.compile.clusters import clusters
-from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, LISTENERS, NAMES, ROUTES, Collection
+from pilotpy.compile.collection import (
+    CLUSTERS,
+    ENDPOINTS,
+    LISTENERS,
+    NAMES,
+    PROXY_CONFIGS,
+    ROUTES,
+    SECRETS,
+    Collection,
+)
 from pilotpy.compile.endpoints import assignments
 from pilotpy.compile.listeners import listeners
 from pilotpy.compile.names import name_table
 from pilotpy.compile.routes import routes
+from pilotpy.compile.secrets import secrets
+from pilotpy.compile.trust_bundle import trust_bundle
 
 # By type URL.
 COLLECTIONS: Final[Mapping[str, Collection]] = {
@@ -19,4 +30,10 @@ COLLECTIONS: Final[Mapping[str, Collection]] = {
     LISTENERS: Collection(listeners, lambda v: (v.scope, v.inbound, v.features, v.listening)),
     ROUTES: Collection(routes, lambda v: (v.scope, v.listening)),
     NAMES: Collection(name_table, lambda v: (v.scope, v.place)),
+    PROXY_CONFIGS: Collection(trust_bundle, lambda _: ()),
+}
+
+# Those that hold what a proxy asks for and nothing else: their queries take, after the facets, the names, sorted.
+BY_NAME: Final[Mapping[str, Collection]] = {
+    SECRETS: Collection(secrets, lambda v: (v.identity,)),
 }

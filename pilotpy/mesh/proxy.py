@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from pilotpy.mesh.service import Locality
+from pilotpy.mesh.view import Identity
 from pilotpy.model.resource import Finding, Severity
 
 NEWEST: Final = 65535  # the minor version of a proxy that does not say one
@@ -65,6 +66,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     exact_balance: tuple[bool, bool] = (False, False)
     reserved: tuple[int, ...] = (15021, 15090)
     proxy_config: str = ""  # JSON, canonical; "" if none was sent
+    identity: Identity | None = None  # what it proved to be; all else it merely says
 
     @property
     def ipv4(self) -> bool:
@@ -82,11 +84,13 @@ def proxy_from_node(
     metadata: Mapping[str, Any],
     locality: Locality = _NOWHERE,
     extensions: tuple[str, ...] | None = None,
+    identity: Identity | None = None,
 ) -> Proxy | Finding:
     """Return the facts of a node, or what is malformed about them.
 
     ``extensions`` are the names in ``node.extensions``: they tell whether this Envoy has Istio's
     filters; None or empty (they were not sent) leaves it to an ``ISTIO_VERSION`` in the metadata.
+    ``identity`` is the one thing that the node has proved rather than said.
     """
     parts = node_id.split("~")
     if len(parts) != 4:
@@ -127,6 +131,7 @@ def proxy_from_node(
             exact_balance=(said.flag("INBOUND_LISTENER_EXACT_BALANCE"), said.flag("OUTBOUND_LISTENER_EXACT_BALANCE")),
             reserved=(said.port("ENVOY_STATUS_PORT") or 15021, said.port("ENVOY_PROMETHEUS_PORT") or 15090),
             proxy_config=said.json("PROXY_CONFIG"),
+            identity=identity,
         )
     except _Malformed as wrong:
         return _malformed(f"metadata of node {node_id[:200]!r}: {wrong}")

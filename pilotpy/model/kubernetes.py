@@ -196,3 +196,7 @@ class Secret(Message, frozen=True):
     data: Mapping[str, bytes] = {}  # base64 in JSON
     string_data: Mapping[str, str] = {}  # as data, written as text; wins
     immutable: bool | None = None
+
+    def __repr__(self) -> str:
+        """Return the names of what is in it, and nothing of what it holds."""
+        return f"Secret(type={self.type!r}, keys={sorted({*self.data, *self.string_data})})"

@@ -31,6 +31,7 @@ class Metrics:
         self.rejects = Tally("pilot_total_xds_rejects", "Responses that a proxy refused.", "type", registry)
         self.expired = Tally("pilot_xds_expired_nonce", "Requests with an expired nonce.", "type", registry)
         self.errors = Tally("pilot_total_xds_internal_errors", "Answers that failed to compile.", "", registry)
+        self.absent_secrets = Tally("pilot_sds_certificate_errors_total", "Secrets that a proxy lacks.", "", registry)
         self.triggers = Tally("pilot_push_triggers", "Publications, by what set them off.", "type", registry)
         self.updates = Tally("pilot_inbound_updates", "Changes seen.", "type", registry)
         self.convergence = Histogram(

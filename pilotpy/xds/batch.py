@@ -85,6 +85,8 @@ def _whole(type_: ResourceType, tree: Tree, names: Names | None) -> Batch:
     if names is None or len(found) == len(names):
         return Batch(resources)
     missing = sorted(names - found.keys())
+    if type_.quiet:
+        return Batch(resources)
     if type_.missing is None:
         return Batch(resources, missing)
     return Batch([*resources, *map(type_.missing, missing)])

@@ -24,6 +24,7 @@ from pilotpy.ops.instruments import Instruments
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.xds.lane import Lane
+from pilotpy.xds.names import NO_NAMES, Names
 from pilotpy.xds.publication import NOTHING_YET, Node, Publication, Unacceptable
 from pilotpy.xds.resource_type import ENDPOINT
 
@@ -37,6 +38,7 @@ class Answers(NamedTuple):
 
     view: Query[[str], View]
     collections: Mapping[str, Collection]  # by type URL
+    by_name: Mapping[str, Collection] = {}  # likewise, of those whose queries also take the names asked for, sorted
 
 
 Asked = tuple[Query[..., Any], tuple[Hashable, ...]]  # a query and its arguments
@@ -48,7 +50,7 @@ class LocalCompiler:
     def __init__(self, engine: Engine, answers: Answers, settings: Settings, instruments: Instruments) -> None:
         self.ready = False  # set by whoever knows that every source has been read
         self.engine = engine
-        self._view, self._collections = answers
+        self._view, self._collections, self._by_name = answers
         self._clock, self._metrics, self._timeline = instruments
         self._epoch = self._clock.now().isoformat(timespec="seconds")
         self._config = Lane("config", settings.debounce_after, settings.debounce_max)
@@ -87,7 +89,7 @@ class LocalCompiler:
 
     def connect(self, connection: str, node: Node, wake: Callable[[], None]) -> LocalSeat:
         """A place for one stream; see `Compiler.connect`."""
-        proxy = proxy_from_node(node.id, node.metadata, node.locality, node.extensions)
+        proxy = proxy_from_node(node.id, node.metadata, node.locality, node.extensions, node.identity)
         if isinstance(proxy, Finding):
             raise Unacceptable(proxy.message)
         self.engine.apply([Put(PROXIES, (connection,), proxy)])
@@ -130,8 +132,10 @@ class LocalCompiler:
             query, args = asked
             self.engine.release(query, *args)
 
-    def asked(self, url: str, view: View) -> Asked | None:
+    def asked(self, url: str, view: View, names: Names) -> Asked | None:
         """What answers for a type of resources to a proxy with this view; None: nothing does."""
+        if (by_name := self._by_name.get(url)) is not None:
+            return by_name.query, (*by_name.facets(view), tuple(sorted(names)))
         collection = self._collections.get(url)
         return None if collection is None else (collection.query, collection.facets(view))
 
@@ -220,10 +224,20 @@ class LocalCompiler:
                 self._trees[asked] = answer
                 for seat, url in self._users[asked]:
                     self._offer(seat, url, answer)
+                self._tell_absent(asked)
         else:
             for seat, _ in tuple(self._users[asked]):
                 seat.moved(answer)
         return True
+
+    def _tell_absent(self, asked: Asked) -> None:
+        """Count and log what was asked for by name and is not given."""
+        query, args = asked
+        if any(query is collection.query for collection in self._by_name.values()):
+            for note in self.engine.notes(query, *args):
+                if isinstance(note, Finding):
+                    self._metrics.absent_secrets.add()
+                    _LOG.warning(note.message, extra=fields(code=note.code))
 
     def _publish(self) -> int:
         """Tell the seats all that is new for them; returns how many there were."""
@@ -266,13 +280,13 @@ class LocalSeat:
         self.moving = False  # the view changed: what is fresh belongs together
         self._compiler = compiler
         self._wake = wake
-        self._wanted: dict[str, None] = {}
+        self._wanted: dict[str, Names] = {}
         self._view: View | None = None
 
-    def want(self, type_url: str) -> None:
+    def want(self, type_url: str, names: Names = NO_NAMES) -> None:
         """Ask for a type; see `Seat.want`."""
-        if type_url not in self._wanted:
-            self._wanted[type_url] = None
+        if self._wanted.get(type_url) is not names:  # equal names are one object
+            self._wanted[type_url] = names
             if self._view is not None:
                 self._turn_to(type_url, self._view)
 
@@ -295,7 +309,7 @@ class LocalSeat:
         self._wake()
 
     def _turn_to(self, url: str, view: View) -> None:
-        asked, before = self._compiler.asked(url, view), self.asked.get(url)
+        asked, before = self._compiler.asked(url, view, self._wanted[url]), self.asked.get(url)
         if asked == before or asked is None:
             return
         self.asked[url] = asked

@@ -14,10 +14,12 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from pilotpy.compile.encoded import Encoded
+from pilotpy.compile.secrets import redacted
 from pilotpy.xds.publication import Publication
-from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER, ROUTE, ResourceType
+from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, ResourceType
 from pilotpy.xds.session import Session
 from pilotpy_protos.descriptors import message_class, pool
+from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
 _ADMIN: Final = "type.googleapis.com/envoy.admin.v3."
 
@@ -33,6 +35,10 @@ def config_dump(session: Session, publication: Publication, *, endpoints: bool) 
         {"name": found.get("name", ""), "activeState": {"versionInfo": version, "listener": found}}
         for found in resources(session, publication, LISTENER)
     ]
+    secrets = [
+        {"name": found["name"], "versionInfo": version, "secret": found}
+        for found in resources(session, publication, SECRET)
+    ]
     assignments = (_part("Endpoints", dynamicEndpointConfigs=dynamic(ENDPOINT, "endpointConfig")),)
     return {
         "configs": [
@@ -42,7 +48,7 @@ def config_dump(session: Session, publication: Publication, *, endpoints: bool) 
             _part("Listeners", versionInfo=version, dynamicListeners=listeners),
             _part("ScopedRoutes"),
             _part("Routes", dynamicRouteConfigs=dynamic(ROUTE, "routeConfig")),
-            _part("Secrets"),
+            _part("Secrets", dynamicActiveSecrets=secrets),
             _part("Ecds"),
         ]
     }
@@ -53,7 +59,12 @@ def resources(session: Session, publication: Publication, type_: ResourceType) -
     watch, tree = session.watches.get(type_.url), publication.trees.get(type_.url)
     if watch is None or tree is None:
         return []
-    return list(_opened(type_, watch.batches.whole(type_, tree, watch.wanted).resources))
+    found = watch.batches.whole(type_, tree, watch.wanted).resources
+    return list(map(_shown, found) if type_ is SECRET else _opened(type_, found))
+
+
+def _shown(secret: Encoded) -> dict[str, Any]:
+    return {"@type": SECRET.url, **MessageToDict(redacted(Secret.FromString(bytes(secret))))}
 
 
 def _part(name: str, **fields: Any) -> dict[str, Any]:

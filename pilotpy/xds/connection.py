@@ -16,7 +16,7 @@ from pilotpy.ops.instruments import Instruments
 from pilotpy.ops.timeline import Outcome
 from pilotpy.xds import delta, sotw
 from pilotpy.xds.admission import check_type, request_in
-from pilotpy.xds.names import TooManyNames
+from pilotpy.xds.names import NO_NAMES, TooManyNames
 from pilotpy.xds.publication import Node, Seat
 from pilotpy.xds.resource_type import BY_URL, HEALTH_URL
 from pilotpy.xds.session import Send, Session
@@ -153,7 +153,8 @@ class Connection:
             self._refused = True
             self._shared.rejected(self, rejection)
         self.session.rejections.clear()
-        self.seat.want(url)
+        watch = self.session.watches.get(url)
+        self.seat.want(url, watch.names if watch is not None else NO_NAMES)
         self._stir()
 
     # -- writing -------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 from pilotpy.compile.encoded import Tree
 from pilotpy.mesh.service import Locality
+from pilotpy.mesh.view import Identity
+from pilotpy.xds.names import NO_NAMES, Names
 
 
 class Node(NamedTuple):
@@ -19,6 +21,7 @@ class Node(NamedTuple):
     metadata: Mapping[str, Any]
     locality: Locality = Locality()
     extensions: tuple[str, ...] = ()
+    identity: Identity | None = None  # what it has proved; all else it merely says
 
 
 class Publication(NamedTuple):
@@ -44,8 +47,11 @@ class Seat(Protocol):
         """The latest for this proxy. Holds the types wanted so far as soon as they are compiled."""
         ...
 
-    def want(self, type_url: str) -> None:
-        """Ask for a type of resources, from now on. Unknown ones never come."""
+    def want(self, type_url: str, names: Names = NO_NAMES) -> None:
+        """Ask for a type of resources, from now on. Unknown ones never come.
+
+        `names` count for the few types whose resources are looked up only for who asks for them: secrets.
+        """
         ...
 
     def leave(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, GOOGLE, LISTENERS, NAMES, ROUTES
+from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, GOOGLE, LISTENERS, NAMES, PROXY_CONFIGS, ROUTES, SECRETS
 from pilotpy.compile.encoded import Encoded
 from pilotpy.compile.wire import delimited
 
@@ -23,6 +23,7 @@ class ResourceType(NamedTuple):
     missing: Callable[[str], Encoded] | None = None  # what a client gets for a name that nothing has
     stage: int = 1  # not pushed before the client has taken what was pushed of lower stages
     leaves_last: bool = False  # removed only once nothing sent after it can point to it any more
+    quiet: bool = False  # what is not there is not mentioned, neither when it is asked for nor when it goes
 
 
 def _empty_assignment(name: str) -> Encoded:
@@ -39,12 +40,12 @@ def _empty_route(name: str) -> Encoded:
 # secrets: these go together, and the ACK says that routes may point to them.
 CLUSTER = ResourceType(CLUSTERS, "cds", stage=0, leaves_last=True)
 ENDPOINT = ResourceType(ENDPOINTS, "eds", stage=0, wildcard=False, missing=_empty_assignment)
-SECRET = ResourceType(GOOGLE + "envoy.extensions.transport_sockets.tls.v3.Secret", "sds", stage=0, wildcard=False)
+SECRET = ResourceType(SECRETS, "sds", stage=0, wildcard=False, quiet=True)
 LISTENER = ResourceType(LISTENERS, "lds")
 ROUTE = ResourceType(ROUTES, "rds", wildcard=False, missing=_empty_route)
 EXTENSION = ResourceType(GOOGLE + "envoy.config.core.v3.TypedExtensionConfig", "ecds", wildcard=False)
 NAME_TABLE = ResourceType(NAMES, "nds")
-PROXY_CONFIG = ResourceType(GOOGLE + "istio.mesh.v1alpha1.ProxyConfig", "pcds")
+PROXY_CONFIG = ResourceType(PROXY_CONFIGS, "pcds")
 
 # Make before break: what is pointed to comes before what points to it.
 IN_ORDER = (CLUSTER, ENDPOINT, SECRET, LISTENER, ROUTE, EXTENSION, NAME_TABLE, PROXY_CONFIG)

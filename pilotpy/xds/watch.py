@@ -79,11 +79,15 @@ class Watch:
         if self.owes_all:
             self.owes_all, self.owes, self.again = False, NO_NAMES, NO_NAMES
             self.held, self.leaving = tree, {}
-            return self._unknown(self._offered(self.batches.whole(self.type, tree, self.wanted)))
+            return self._worth_saying(self._unknown(self._offered(self.batches.whole(self.type, tree, self.wanted))))
         if self.owes:
             owed, self.owes = self.owes, NO_NAMES
-            return self._offered(self.batches.whole(self.type, tree, owed))
+            return self._worth_saying(self._offered(self.batches.whole(self.type, tree, owed)))
         return None
+
+    def _worth_saying(self, batch: Batch) -> Batch | None:
+        """The batch, if it is to be sent even if it is empty."""
+        return batch if batch or not self.type.quiet else None
 
     def push(self, tree: Tree) -> Batch | None:
         """What the client needs to hold `tree`; None if nothing. Names that leave last are kept for `farewell`."""
@@ -101,7 +105,8 @@ class Watch:
             changed = {resource.name for resource in resources}
             resources += self.batches.whole(self.type, tree, interned(again - changed)).resources
         # A name that nothing has any more is not taken from a client that asked for it: whose name it was goes too.
-        removed = () if self.type.missing or self.type.leaves_last else changes.removed
+        unsaid = self.type.missing or self.type.leaves_last or self.type.quiet
+        removed = () if unsaid else changes.removed
         if self.wildcard and not self.incremental:
             return self._everything(tree) if resources or removed else None
         alike = not again and removed == changes.removed
@@ -136,7 +141,8 @@ class Watch:
             return batch
         versions, self.versions = self.versions, {}
         there = {resource.name for resource in batch.resources}
-        gone = set(batch.removed) if self.type.missing else set(batch.removed) | (versions.keys() - there)
+        unsaid = self.type.missing or self.type.quiet
+        gone = set(batch.removed) if unsaid else set(batch.removed) | (versions.keys() - there)
         return Batch((r for r in batch.resources if versions.get(r.name) != version_of(r)), sorted(gone))
 
     # -- what became of it -------------------------------------------------------------------
