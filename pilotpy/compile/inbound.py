@@ -12,10 +12,11 @@ from itertools import product
 from pilotpy.compile.access_log import listener_logs
 from pilotpy.compile.encoded import Encoded, Tree
 from pilotpy.compile.features.tls_termination import termination
-from pilotpy.compile.guard import OPEN, guard, told_of_opaque_port
+from pilotpy.compile.guard import OPEN, guard
 from pilotpy.compile.inbound_chains import ANY_PORT, InboundPort, Termination, inbound_chains, loop_guard
 from pilotpy.compile.listener_filters import inbound_listener_filters
 from pilotpy.compile.listener_settings import Terms, settings, terms
+from pilotpy.compile.opaque_ports import told_of_opaque_port
 from pilotpy.compile.outbound import UNCAPTURED, Slot
 from pilotpy.compile.outbound_chains import listener_name
 from pilotpy.compile.pieces import address, flag

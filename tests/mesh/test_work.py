@@ -93,4 +93,4 @@ def test_further_views_cost_no_services():
     world = mesh(1_000, 1)
     before = world.engine.work.copy()
     world.services(world.scope("another"))
-    assert world.engine.work.since(before).runs < 12
+    assert world.engine.work.since(before).runs < 16
