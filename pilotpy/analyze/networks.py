@@ -9,6 +9,7 @@ from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.kinds import SECRETS
 from pilotpy.model.kubernetes import Secret
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
+from pilotpy.schema.paths import below
 
 _BUILT_IN = frozenset({"Kubernetes", "External", "Mock"})
 
@@ -27,7 +28,7 @@ def registry_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     """Return a finding for each registry that is neither built in nor a remote cluster."""
     found = q.get(MESH_NETWORKS, ref.namespace, ref.name)
     return tuple(
-        _unknown(ref, f'networks["{name}"].endpoints[{index}].fromRegistry', endpoint.from_registry, name)
+        _unknown(ref, f"{below('networks', name)}.endpoints[{index}].fromRegistry", endpoint.from_registry, name)
         for name, network in (found.spec.networks.items() if found else ())
         for index, endpoint in enumerate(network.endpoints)
         if endpoint.from_registry
