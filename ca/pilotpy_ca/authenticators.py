@@ -6,7 +6,7 @@ Source: security/pkg/server/ca/authenticate of istio/istio.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -100,6 +100,29 @@ class ClientCertificate:
             raise Unauthenticated("it names nobody")
         issued = self._authority.ledger.find(certificate.serial_number)
         return Caller(identities, self.name, issued.holder if issued else "")
+
+
+def admission(authority: Authority, trust_domains: Callable[[], Collection[str]]) -> Callable[[bytes], None]:
+    """What a TLS front asks about a verified leaf: whether it is a workload's of these trust domains, not disowned.
+
+    Exactly one URI has to be among its names, a SPIFFE ID. Source: VerifyPeerCertificate of istiod (pkg/spiffe).
+    """
+
+    def admitted(leaf: bytes) -> None:
+        certificate = x509.load_der_x509_certificate(leaf)
+        uris = [name for name in names_of(certificate) if "://" in name]
+        if len(uris) != 1:
+            raise Unauthenticated(f"the certificate has {len(uris)} URIs among its names; one is needed")
+        try:
+            identity = SpiffeId.parse(uris[0])
+        except ValueError as error:
+            raise Unauthenticated(str(error)) from None
+        if identity.trust_domain not in trust_domains():
+            raise Unauthenticated(f"{identity} is of a trust domain that is not ours")
+        if reason := authority.disowned(certificate):
+            raise Unauthenticated(reason)
+
+    return admitted
 
 
 class TokenRule(NamedTuple):

@@ -89,9 +89,9 @@ class Authority:
     def issue_server(self, dns_names: Sequence[str], now: datetime, key_type: KeyType | None = None) -> ServerIdentity:
         """A new key and a certificate for a server of the control plane; names are sorted. Errors as `issue`.
 
-        The key is of the kind that the signer's is, unless told otherwise.
+        The key is on P-256 unless told otherwise, whatever the signer is: handshakes are most of what a server signs.
         """
-        key = PrivateKey.new(key_type or self.slots.active.signer.key.kind or KeyType.P256)
+        key = PrivateKey.new(key_type or KeyType.P256)
         names = tuple(sorted(set(dns_names)))
         if not names:
             raise GenerationError("a certificate for nobody")
