@@ -138,7 +138,12 @@ class Mesh:
         served = [one for name in self.proxies for one in self.proxy(name).findings]
         # Much of what is doubtful about an object shows in what proxies are served, too.
         served = [one for one in served if (one.code, one.ref, one.field) not in said]
-        return _sorted([*self._folder.findings, *doubtful, *served])
+        return _sorted([*self.of_files, *doubtful, *served])
+
+    @property
+    def of_files(self) -> tuple[Finding, ...]:
+        """What is wrong with the files and with each object in them by itself; by file and line."""
+        return self._folder.findings
 
     def _doubts(self) -> list[Finding]:
         """Return what is doubtful about all objects that were written; those that are refused are looked at too."""
@@ -237,7 +242,8 @@ class MeshProxy:
     def document(self, parts: Iterable[str] = ("all",)) -> dict[str, Any]:
         """Return everything as plain data: proto field names, every ``Any`` opened. Raises ``Unknown`` for a part.
 
-        ``parts`` are "all", short names ("cds") or long ones ("clusters"); findings always come along.
+        ``parts`` are "all", short names ("cds") or long ones ("clusters"). Findings always come along: this proxy's,
+        and those about the files, because what could not be read of them is what a proxy is missing.
         """
         wanted = _parts(parts)
         document: dict[str, Any] = {
@@ -247,7 +253,8 @@ class MeshProxy:
             document["secrets"] = []
         if "name_table" in wanted:
             document["name_table"] = next((opened(NAMES, one) for one in self.tree(NAMES)), {})
-        document["findings"] = [plain_finding(finding) for finding in self.findings]
+        findings = _sorted([*self._mesh.of_files, *self.findings])
+        document["findings"] = [plain_finding(finding) for finding in findings]
         return document
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pilotpy.cli.options import Files, Findings, FindingsFormat, MeshConfigFile, MeshNetworksFile, MorePaths, paths_of
+from pilotpy.cli.options import Files, MeshConfigFile, MeshNetworksFile, MorePaths, Report, ReportFormat, paths_of
 
 
 def analyze(
@@ -17,7 +17,7 @@ def analyze(
     default_resources: Annotated[
         bool, typer.Option("--default-resources", help="Assume the ingress gateway that Istio installs.")
     ] = False,
-    output: FindingsFormat = Findings.TEXT,
+    output: ReportFormat = Report.TEXT,
 ) -> None:
     """Say what is wrong or doubtful in a mesh, and what mends it; exit code 1 if any of it is an error."""
     from pilotpy import api

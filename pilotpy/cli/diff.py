@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pilotpy.cli.options import Dialect, EnvoyDialect, MeshConfigFile, paths_of
+from pilotpy.cli.options import Dialect, EnvoyDialect, MeshConfigFile, Report, ReportFormat, paths_of
 
 if TYPE_CHECKING:
     from pilotpy.explain.difference import Difference
@@ -19,7 +19,7 @@ def diff(
     after: Annotated[Path, typer.Argument(help="Folder or file as it would be.", metavar="DIR2")],
     mesh_config: MeshConfigFile = None,
     envoy: EnvoyDialect = Dialect.ISTIO,
-    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+    output: ReportFormat = Report.TEXT,
 ) -> None:
     """Show which proxies change, and what is added (+), removed (-) and changed (~); exit code 2 if anything is."""
     from pilotpy import api
@@ -27,7 +27,7 @@ def diff(
     paths_of([before, after], None)
     old, new = api.load(before, mesh_config=mesh_config), api.load(after, mesh_config=mesh_config)
     changes = api.changes(old, new, envoy=envoy.value)
-    if output == "json":
+    if output is Report.JSON:
         print(json.dumps([_plain(proxies, differences) for proxies, differences in changes], indent=2))
     else:
         _print(changes, len({*old.proxies, *new.proxies}))

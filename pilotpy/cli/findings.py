@@ -9,18 +9,18 @@ import msgspec
 import typer
 
 from pilotpy.api import plain_finding
-from pilotpy.cli.options import Findings
+from pilotpy.cli.options import Report
 from pilotpy.cli.text import finding_line
 from pilotpy.model.resource import Finding, Ref, Severity
 
 
-def report(findings: Sequence[Finding], output: Findings, *, implied: Callable[[Ref], bool], otherwise: str) -> None:
+def report(findings: Sequence[Finding], output: Report, *, implied: Callable[[Ref], bool], otherwise: str) -> None:
     """Print findings, or as text a sentence if there is none; leave with exit code 1 if any is an error.
 
     As istioctl does, they name objects as these name themselves: without a namespace that is only implied.
     """
     plain = [plain_finding(as_written(finding, implied)) for finding in findings]
-    if output is Findings.JSON:
+    if output is Report.JSON:
         print(json.dumps(plain, indent=2, ensure_ascii=False))
     else:
         print("\n".join(map(finding_line, plain)) or otherwise)

@@ -14,13 +14,27 @@ Files = Annotated[
     typer.Option("--file", "-f", help="File or folder of YAML or JSON; may be repeated.", metavar="PATH"),
 ]
 MorePaths = Annotated[list[Path] | None, typer.Argument(help="More files or folders.", metavar="PATH")]
+# With `exists`, a name that is mistyped is said at once instead of leaving the defaults in force.
 MeshConfigFile = Annotated[
-    Path | None, typer.Option("--mesh-config", help="MeshConfig as a file; else from ConfigMap istio.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        "--mesh-config",
+        help="MeshConfig as a file; else from ConfigMap istio.",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 
 MeshNetworksFile = Annotated[
     Path | None,
-    typer.Option("--mesh-networks", help="MeshNetworks as a file; else from ConfigMap istio.", metavar="FILE"),
+    typer.Option(
+        "--mesh-networks",
+        help="MeshNetworks as a file; else from ConfigMap istio.",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 
 
@@ -39,14 +53,14 @@ class Format(StrEnum):
     TEXT = "text"
 
 
-class Findings(StrEnum):
-    """How findings are printed."""
+class Report(StrEnum):
+    """How findings and differences are printed."""
 
     TEXT = "text"
     JSON = "json"
 
 
-FindingsFormat = Annotated[Findings, typer.Option("--output", "-o", help="How to print.")]
+ReportFormat = Annotated[Report, typer.Option("--output", "-o", help="How to print.")]
 EnvoyDialect = Annotated[Dialect, typer.Option("--envoy", help="Which Envoy: with Istio's own filters, or plain.")]
 
 
@@ -57,11 +71,13 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 
 def paths_of(files: list[Path] | None, more: list[Path] | None) -> list[Path]:
-    """Return all paths that were named; leave if there is none or one does not exist."""
+    """Return all paths that were named; leave if there is none, or one is no file or folder."""
     paths = [*(files or []), *(more or [])]
     if not paths:
         fail("name at least one file or folder: -f PATH", 2)
     for path in paths:
         if not path.exists():
             fail(f"{path}: no such file or folder", 2)
+        if not (path.is_file() or path.is_dir()):  # a pipe can be read but once, and is not watched
+            fail(f"{path}: neither a file nor a folder; write it to a file first", 2)
     return paths

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pilotpy.cli.options import MeshConfigFile, fail
+from pilotpy.cli.options import MeshConfigFile, MeshNetworksFile, fail, paths_of
 
 if TYPE_CHECKING:
     from pilotpy.ops.settings import Settings
@@ -19,7 +19,7 @@ def serve(
         list[Path], typer.Option("--dir", help="File or folder to read and to watch; may be repeated.", metavar="PATH")
     ],
     mesh_config: MeshConfigFile = None,
-    mesh_networks: Annotated[Path | None, typer.Option(help="MeshNetworks as a file.", metavar="FILE")] = None,
+    mesh_networks: MeshNetworksFile = None,
     grpc_address: Annotated[str, typer.Option("--grpc-address", "--grpcAddr", help="Where to serve ADS.")] = ":15010",
     http_address: Annotated[
         str, typer.Option("--http-address", "--httpAddr", help="Where to answer /ready and /debug; empty: nowhere.")
@@ -39,9 +39,7 @@ def serve(
     from pilotpy.sources.folder import Folder
 
     log_to(sys.stderr, as_json=log_as_json)
-    for path in folders:
-        if not path.exists():
-            fail(f"{path}: no such file or folder", 2)
+    paths_of(folders, None)
     try:
         settings = Settings.of(os.environ)._replace(
             grpc_address=grpc_address, http_address=http_address, monitoring_address=monitoring_address

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pilotpy.cli.options import (
     Files,
-    Findings,
-    FindingsFormat,
     MeshConfigFile,
     MeshNetworksFile,
     MorePaths,
+    Report,
+    ReportFormat,
     paths_of,
 )
 from pilotpy.model.resource import Finding, Ref
@@ -19,7 +19,7 @@ def validate(
     more: MorePaths = None,
     mesh_config: MeshConfigFile = None,
     mesh_networks: MeshNetworksFile = None,
-    output: FindingsFormat = Findings.TEXT,
+    output: ReportFormat = Report.TEXT,
 ) -> None:
     """Say what is wrong with objects, each by itself; exit code 1 if any would be refused."""
     from pilotpy.cli.findings import report

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -32,7 +33,9 @@ def message(type_url: str, resource: Encoded) -> Message:
 def plain(message: Message) -> dict[str, Any]:
     """Return any message of the API as plain data."""
     found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool())
-    return found
+    # A Struct inside an Any comes as an OrderedDict, which writers of YAML do not take for plain data.
+    plainly: dict[str, Any] = msgspec.to_builtins(found)
+    return plainly
 
 
 def name_of(resource: dict[str, Any]) -> str:
