@@ -26,7 +26,7 @@ def port_named(name: str) -> str:
 
 
 def test_a_plain_service_has_one_cluster_that_asks_for_its_endpoints():
-    assert Client(REVIEWS_SERVICE).clusters[CLUSTER] == {
+    assert Client(REVIEWS_SERVICE, mesh=MeshConfig(enable_auto_mtls=False)).clusters[CLUSTER] == {
         "name": CLUSTER,
         "alt_stat_name": CLUSTER + ";",
         "type": "EDS",

@@ -22,14 +22,14 @@ from pilotpy_protos.envoy.extensions.filters.network.http_connection_manager.v3.
     HttpConnectionManager,
 )
 from tests.compile.listening import listened, manager, service
-from tests.mesh.world import World
+from tests.mesh.world import PLAINTEXT, World
 
 ISTIO = {"ISTIO_VERSION": "1.27.0"}
 
 
 def managers(metadata=None, **settings):
     """The managers of an outbound and of an inbound HTTP port."""
-    world = World(service("a", "http:80"))
+    world = World(service("a", "http:80"), PLAINTEXT)
     world.settings(**settings)
     found = listened(world, "a-1.default", LABELS={"app": "a"}, **(metadata or {}))
     return manager(found["0.0.0.0_80"].filter_chains[0]), manager(found["virtualInbound"].filter_chains[3])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.compile.listening import chains, inspectors, listened, manager, service
-from tests.mesh.world import World
+from tests.mesh.world import PLAINTEXT, World
 
 LABELS = {"app": "a"}
 GUARD = "port 15006 -> tcp BlackHoleCluster"
@@ -35,6 +35,8 @@ CASES = {
 
 
 def inbound(world: World, **metadata):
+    """The listeners of a workload in a mesh where nobody speaks mutual TLS."""
+    world.put(PLAINTEXT)
     return listened(world, "a-1.default", LABELS=LABELS, **metadata)
 
 

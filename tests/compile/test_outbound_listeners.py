@@ -137,7 +137,7 @@ def test_statistics_are_named_by_the_meshs_patterns():
     world.settings(outbound_cluster_stat_name="%SERVICE%_%SERVICE_PORT%", inbound_cluster_stat_name="%TARGET_PORT%")
     found = listened(world, "a-1.default", LABELS={"app": "a"})
     assert proxy(found["10.96.0.1_9000"].filter_chains[0]).stat_prefix == "a.default_9000"
-    assert proxy(found["virtualInbound"].filter_chains[3]).stat_prefix == "9001"
+    assert proxy(found["virtualInbound"].filter_chains[-1]).stat_prefix == "9001"
 
 
 def test_idle_timeout_of_the_proxy_holds_where_no_rule_has_one():

@@ -286,7 +286,8 @@ def test_zone_aware_balancing():
 
 
 def test_the_proxy_protocol_comes_before_everything():
-    socket = under("{proxyProtocol: {version: V2}}")[CLUSTER]["transport_socket"]
+    off = MeshConfig(enable_auto_mtls=False)
+    socket = under("{proxyProtocol: {version: V2}}", mesh=off)[CLUSTER]["transport_socket"]
     assert socket["name"] == "envoy.transport_sockets.upstream_proxy_protocol"
     assert socket["typed_config"]["config"] == {"version": "V2"}
     assert socket["typed_config"]["transport_socket"]["name"] == "envoy.transport_sockets.raw_buffer"

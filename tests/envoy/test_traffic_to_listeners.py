@@ -14,7 +14,7 @@ import pytest
 from pilotpy_protos.envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from tests.compile.listening import listened
 from tests.envoy.verdict import ENVOY
-from tests.mesh.world import World
+from tests.mesh.world import PLAINTEXT, World
 
 pytestmark = pytest.mark.envoy
 
@@ -54,12 +54,15 @@ def application(speak) -> Iterator[int]:
 def workload(folder, protocol: str, application_port: int) -> Iterator[int]:
     """An Envoy before an application, where nothing is captured; yields the port that it listens on."""
     port = free_port()
-    world = World(f"""
+    world = World(
+        PLAINTEXT,
+        f"""
 apiVersion: networking.istio.io/v1
 kind: Sidecar
 metadata: {{name: s, namespace: default}}
 spec: {{ingress: [{{port: {{number: {port}, protocol: {protocol}, name: p}}, bind: 127.0.0.1}}]}}
-""")
+""",
+    )
     bootstrap = Bootstrap()
     bootstrap.static_resources.listeners.extend(listened(world, INTERCEPTION_MODE="NONE").values())
     cluster = bootstrap.static_resources.clusters.add(name=f"inbound|{port}||")

@@ -32,10 +32,12 @@ def refusal(folder: Path, listeners: Iterable[Listener] = (), clusters: Iterable
     bootstrap.dynamic_resources.ads_config.api_type = 2  # GRPC
     bootstrap.dynamic_resources.ads_config.transport_api_version = 2  # V3
     bootstrap.dynamic_resources.ads_config.grpc_services.add().envoy_grpc.cluster_name = "xds-grpc"
-    xds = bootstrap.static_resources.clusters.add(name="xds-grpc")
-    xds.load_assignment.cluster_name = "xds-grpc"
-    endpoint = xds.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
-    endpoint.address, endpoint.port_value = "127.0.0.1", 15010
+    # ... and secrets, that are to be asked for of an agent, an agent. Nobody really asks.
+    for port, name in enumerate(("xds-grpc", "sds-grpc"), 15010):
+        asked = bootstrap.static_resources.clusters.add(name=name)
+        asked.load_assignment.cluster_name = name
+        endpoint = asked.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
+        endpoint.address, endpoint.port_value = "127.0.0.1", port
     file = folder / "bootstrap.pb"
     file.write_bytes(bootstrap.SerializeToString(deterministic=True))
     command = [ENVOY, "--mode", "validate", "--log-level", "error", "-c", file]

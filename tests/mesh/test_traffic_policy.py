@@ -146,10 +146,10 @@ def test_failover_in_a_subset_is_set_off_by_the_rules_detection():
     )
 
 
-@pytest.mark.parametrize("mode", ["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"])
-def test_tls_is_not_compiled(mode):
-    assert merged(f"trafficPolicy: {{tls: {{mode: {mode}}}}}")[1] == [("PP0008", "a", "spec.trafficPolicy.tls.mode")]
-    assert merged("trafficPolicy: {tls: {mode: DISABLE}}")[1] == []
+def test_a_credential_is_for_selected_workloads():
+    tls = "trafficPolicy: {tls: {mode: SIMPLE, credentialName: c}}"
+    assert merged(tls)[1] == [("PP0303", "a", "spec.trafficPolicy.tls.credentialName")]
+    assert merged(f"workloadSelector: {{matchLabels: {{app: a}}}}, {tls}")[1] == []
 
 
 def test_a_budgets_interval_is_not_compiled():

@@ -17,8 +17,10 @@ from pilotpy.mesh.views import view
 from pilotpy.model.destination_rule import DestinationRule
 from pilotpy.model.kubernetes import EndpointPort, EndpointSlice, KubeService, KubeServicePort, SliceEndpoint
 from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.peer_authentication import MutualTLS, PeerAuthentication
 from pilotpy.model.pod import Pod, PodStatus
 from pilotpy.model.resource import Finding, Meta, Ref, Resource
+from pilotpy.model.selector import WorkloadSelector as Labels
 from pilotpy.model.service_entry import ServiceEntry, ServicePort
 from pilotpy.model.sidecar import IstioEgressListener, Sidecar, WorkloadSelector
 from pilotpy.model.virtual_service import Destination, HTTPRoute, HTTPRouteDestination, VirtualService
@@ -130,6 +132,22 @@ def sidecar(
         spec["egress"] = (IstioEgressListener(hosts=hosts),)
     chooser = WorkloadSelector(labels=labels) if labels else None
     return _resource("Sidecar", namespace, name, Sidecar(workload_selector=chooser, **spec))
+
+
+def peer_authentication(
+    namespace: str, name: str, mode: str = "UNSET", *, age: int = 0, ports: dict[int, str] | None = None, **labels: str
+) -> Resource[PeerAuthentication]:
+    """What workloads with these labels insist on; without labels, those of the whole namespace."""
+    spec = PeerAuthentication(
+        selector=Labels(match_labels=labels) if labels else None,
+        mtls=MutualTLS(mode=mode),
+        port_level_mtls={str(port): MutualTLS(mode=own) for port, own in (ports or {}).items()},
+    )
+    return _resource("PeerAuthentication", namespace, name, spec, created=datetime.fromtimestamp(age, UTC))
+
+
+PLAINTEXT = peer_authentication("istio-system", "default", "DISABLE")
+"""In whose mesh nobody speaks mutual TLS."""
 
 
 def key(namespace: str, name: str) -> ServiceKey:
