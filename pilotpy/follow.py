@@ -18,6 +18,8 @@ from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
 from pilotpy.sources.folder import Folder
 from pilotpy.xds.compiler import Answers, LocalCompiler
+from pilotpy.xds.jwks import Door, networks
+from pilotpy.xds.key_keeper import keeping_keys
 from pilotpy.xds.server import Server, serving
 
 _LOG = logging.getLogger("pilotpy.folder")
@@ -28,10 +30,15 @@ _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 @contextlib.asynccontextmanager
 async def following(folder: Folder, settings: Settings) -> AsyncIterator[Server]:
     """A server that is ready: everything that the folder said first has been compiled. Raises ``OSError``."""
-    async with serving(Engine(), Answers(view, COLLECTIONS), settings, instruments()) as server:
+    async with contextlib.AsyncExitStack() as inside:
+        server = await inside.enter_async_context(
+            serving(Engine(), Answers(view, COLLECTIONS), settings, instruments())
+        )
         changes = folder.watch()
         submit(server.compiler, await anext(changes))
         told = _told(folder, frozenset())
+        keys = keeping_keys(server.compiler, Door(networks(settings.blocked_key_networks)), server.instruments.metrics)
+        await inside.enter_async_context(keys)
         await server.open()
         follow = asyncio.create_task(_follow(folder, changes, server.compiler, told), name="folder")
         try:

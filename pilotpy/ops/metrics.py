@@ -32,6 +32,12 @@ class Metrics:
         self.expired = Tally("pilot_xds_expired_nonce", "Requests with an expired nonce.", "type", registry)
         self.errors = Tally("pilot_total_xds_internal_errors", "Answers that failed to compile.", "", registry)
         self.absent_secrets = Tally("pilot_sds_certificate_errors_total", "Secrets that a proxy lacks.", "", registry)
+        self.key_fetches = Tally(
+            "pilot_jwks_resolver_network_fetch_success_total", "Key sets of token issuers fetched.", "", registry
+        )
+        self.key_failures = Tally(
+            "pilot_jwks_resolver_network_fetch_fail_total", "Key sets that could not be fetched.", "", registry
+        )
         self.triggers = Tally("pilot_push_triggers", "Publications, by what set them off.", "type", registry)
         self.updates = Tally("pilot_inbound_updates", "Changes seen.", "type", registry)
         self.convergence = Histogram(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 
 
@@ -30,6 +31,7 @@ class Settings(NamedTuple):
     connection_age: timedelta | None = None
     shutdown: timedelta = timedelta(seconds=10)
     system_namespace: str = "istio-system"
+    blocked_key_networks: tuple[str, ...] = ()  # ranges that keys of token issuers are not fetched from
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -44,6 +46,8 @@ class Settings(NamedTuple):
                     found[name] = kind(text)
                 except ValueError:
                     raise Wrong(f"{variable}: {text!r} is not a number") from None
+        if text := environment.get(_BLOCKED):
+            found["blocked_key_networks"] = _ranges(text)
         return cls()._replace(**found)
 
 
@@ -58,8 +62,18 @@ _NUMBERS: Final = (
     ("large_pushes", "PILOT_PUSH_THROTTLE", int),
 )
 
+_BLOCKED: Final = "BLOCKED_CIDRS_IN_JWKS_URIS"
+
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _ranges(text: str) -> tuple[str, ...]:
+    """Ranges of addresses, parted by commas. Raises `Wrong`."""
+    try:
+        return tuple(str(ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise Wrong(f"{_BLOCKED}: {text!r} are not ranges of addresses") from None
 
 
 def span(text: str, name: str) -> timedelta:

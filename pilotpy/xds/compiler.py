@@ -61,6 +61,7 @@ class LocalCompiler:
         self._seats: dict[str, LocalSeat] = {}
         self._users: dict[Asked, dict[tuple[LocalSeat, str], None]] = {}  # who is given an answer, and as which type
         self._trees: dict[Asked, Tree] = {}
+        self._acts: dict[Asked, Callable[[Any], None]] = {}  # what is done about answers that nobody is served
         self._soon: dict[Asked, None] = {}  # to be asked: views and endpoints
         self._later: dict[Asked, None] = {}  # to be asked: all others
         self._fresh: dict[LocalSeat, None] = {}  # seats with something to publish
@@ -84,6 +85,13 @@ class LocalCompiler:
         while self._config.due is not None or self._endpoints.due is not None:
             self._absorbed.clear()
             await self._absorbed.wait()
+
+    def act_on(self, query: Query[[], Any], act: Callable[[Any], None]) -> None:
+        """Call `act` with the answer of a query, now and whenever it changes, for good."""
+        asked: Asked = (query, ())
+        self.engine.hold(query)
+        self._acts[asked] = act
+        act(self.engine.ask(query))
 
     # -- places ------------------------------------------------------------------------------
 
@@ -219,7 +227,9 @@ class LocalCompiler:
             self._metrics.errors.add()
             _LOG.exception("compile failed", extra=fields(query=query.name, args=repr(args)[:500]))
             return True
-        if isinstance(answer, Tree):
+        if (act := self._acts.get(asked)) is not None:
+            act(answer)
+        elif isinstance(answer, Tree):
             if asked not in self._trees or self._trees[asked] != answer:
                 self._trees[asked] = answer
                 for seat, url in self._users[asked]:
