@@ -11,6 +11,7 @@ from functools import cache
 from typing import Final, TypeGuard
 
 from pilotpy.compile.draft import Draft
+from pilotpy.compile.features.tls_parameters import tls_parameters
 from pilotpy.compile.sds import (
     OWN_CERTIFICATE,
     OWN_ROOTS,
@@ -23,10 +24,7 @@ from pilotpy.compile.sds import (
 from pilotpy.compile.wire import delimited, serialised
 from pilotpy.model.destination_rule import ClientTLSSettings
 from pilotpy.model.mesh_config import TLSConfig
-from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
-    CertificateValidationContext,
-    TlsParameters,
-)
+from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from pilotpy_protos.envoy.type.matcher.v3.string_pb2 import StringMatcher
 
@@ -73,7 +71,7 @@ def mutual(protocols: tuple[str, ...], server_name: str, names: Iterable[str]) -
 @cache
 def _mutual(protocols: tuple[str, ...]) -> bytes:
     common = CommonTlsContext(
-        tls_params=_versions(),
+        tls_params=tls_parameters(),
         tls_certificate_sds_secret_configs=[of_agent(OWN_CERTIFICATE)],
         combined_validation_context=_Combined(validation_context_sds_secret_config=of_agent(OWN_ROOTS)),
         alpn_protocols=protocols,
@@ -90,10 +88,7 @@ def originated(tls: ClientTLSSettings, names: Iterable[str], limits: TLSConfig |
     """The context of TLS with mode SIMPLE or MUTUAL, in wire format; the server must show one of the names, if any."""
     context = UpstreamTlsContext(sni=tls.sni)
     common = context.common_tls_context
-    common.tls_params.CopyFrom(_versions())
-    if limits is not None:
-        common.tls_params.cipher_suites.extend(limits.cipher_suites)
-        common.tls_params.ecdh_curves.extend(limits.ecdh_curves)
+    common.tls_params.CopyFrom(tls_parameters(limits))
     if http2:
         common.alpn_protocols.append(H2)
     if tls.mode == "MUTUAL":
@@ -123,10 +118,3 @@ def automatic_names(draft: Draft) -> None:
     options = draft.http.upstream_http_protocol_options
     options.auto_sni = True
     options.auto_san_validation = not tls.subject_alt_names and not tls.insecure_skip_verify
-
-
-def _versions() -> TlsParameters:
-    return TlsParameters(
-        tls_minimum_protocol_version=TlsParameters.TlsProtocol.TLSv1_2,
-        tls_maximum_protocol_version=TlsParameters.TlsProtocol.TLSv1_3,
-    )

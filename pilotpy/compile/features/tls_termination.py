@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from pilotpy.compile.features.tls_parameters import tls_parameters
 from pilotpy.compile.pieces import flag
 from pilotpy.compile.sds import OWN_CERTIFICATE, OWN_ROOTS, of_agent
 from pilotpy.compile.wire import packed
 from pilotpy.model.mesh_config import TLSConfig
-from pilotpy.schema.validation.tls import CIPHER_SUITES
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import TransportSocket
-from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 from pilotpy_protos.envoy.type.matcher.v3.string_pb2 import StringMatcher
 
@@ -35,7 +34,7 @@ def termination(trust_domains: Iterable[str], limits: TLSConfig | None, *, http:
     """Take clients with an identity of one of the trust domains; the limits are those of ``meshMTLS``."""
     context = DownstreamTlsContext(require_client_certificate=flag(True))
     common = context.common_tls_context
-    common.tls_params.CopyFrom(_parameters(limits or TLSConfig()))
+    common.tls_params.CopyFrom(tls_parameters(limits, _CIPHERS))
     common.alpn_protocols.extend(_OFFERED[http])
     common.tls_certificate_sds_secret_configs.append(of_agent(OWN_CERTIFICATE))
     combined = common.combined_validation_context
@@ -44,12 +43,3 @@ def termination(trust_domains: Iterable[str], limits: TLSConfig | None, *, http:
     accepted = (StringMatcher(prefix=f"spiffe://{domain}/") for domain in trust_domains)
     combined.default_validation_context.match_subject_alt_names.extend(accepted)
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
-
-
-def _parameters(limits: TLSConfig) -> TlsParameters:
-    version = TlsParameters.TlsProtocol
-    return TlsParameters(
-        tls_minimum_protocol_version=version.TLSv1_3 if limits.min_protocol_version == "TLSV1_3" else version.TLSv1_2,
-        tls_maximum_protocol_version=version.TLSv1_3,
-        cipher_suites=tuple(suite for suite in limits.cipher_suites if suite in CIPHER_SUITES) or _CIPHERS,
-    )

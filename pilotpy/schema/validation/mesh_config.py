@@ -20,7 +20,7 @@ from pilotpy.schema.validation.http_route import retries
 from pilotpy.schema.validation.load_balancing import locality, zone_aware
 from pilotpy.schema.validation.mesh_proxy_config import proxy_settings
 
-_CURVES: Final = frozenset({"P-224", "P-256", "P-384", "P-521", "X25519", "X25519Kyber768Draft00", "X25519MLKEM768"})
+CURVES: Final = frozenset({"P-224", "P-256", "P-384", "P-521", "X25519", "X25519Kyber768Draft00", "X25519MLKEM768"})
 _LONGEST_CONNECT: Final = timedelta(seconds=30)
 
 
@@ -86,7 +86,7 @@ def _tls(config: MeshConfig) -> Problems:
     seen: set[str] = set()
     for i, curve in enumerate(config.tls_defaults.ecdh_curves if config.tls_defaults else ()):
         here = below("tlsDefaults.ecdhCurves", i)
-        if curve and curve not in _CURVES:
+        if curve and curve not in CURVES:
             yield warning(here, f"{curve!r} is not known")
         elif curve in seen:
             yield warning(here, f"{curve!r} stands there twice")
