@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -44,6 +44,8 @@ from pilotpy.ops.logs import fields
 _LOG: Final = logging.getLogger("pilotpy.agent")
 _LOOK: Final = timedelta(seconds=1)
 """How often files are looked at: they are few, and links that Kubernetes swaps escape a watch of theirs."""
+_TAKEN: Final = timedelta(seconds=5)
+"""How long Envoy may take to say that it has new secrets."""
 
 
 class PodAgent:
@@ -157,6 +159,9 @@ class PodAgent:
             self._look_for_revoked()
             if (now := self.holding.now.revoked) != before:
                 _LOG.info("revoked certificates changed, inbound connections are drained")
+                # Envoy must know the new list before: whom it turns out may come back at once.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.secrets.taken(), _TAKEN.total_seconds())
                 await self.relay.refresh_inbound(hashlib.sha256(now).hexdigest()[:16])
 
     def _look_for_revoked(self) -> None:

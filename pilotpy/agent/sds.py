@@ -32,7 +32,19 @@ class SecretService:
     def __init__(self, holding: Holding) -> None:
         self._holding = holding
         self._files: dict[str, Sealed | None] = {}  # asked for, as last read
-        self.streams = 0
+        self._sessions = set[SdsSession]()
+        self._heard = asyncio.Event()  # something from Envoy
+
+    @property
+    def streams(self) -> int:
+        """How many there are."""
+        return len(self._sessions)
+
+    async def taken(self) -> None:
+        """Wait until Envoy has answered for the newest of all that it asked for."""
+        while not all(session.is_current for session in self._sessions):
+            self._heard.clear()
+            await self._heard.wait()
 
     def handlers(self) -> grpc.GenericRpcHandler[bytes, bytes]:
         """For a gRPC server."""
@@ -61,7 +73,7 @@ class SecretService:
 
     async def _serve(self, _requests: object, context: Context, *, incremental: bool) -> None:
         session = SdsSession(self._find, incremental=incremental)
-        self.streams += 1
+        self._sessions.add(session)
         with self._holding.watched() as news:
             reading = asyncio.ensure_future(context.read())
             waiting = asyncio.ensure_future(news.wait())
@@ -73,6 +85,7 @@ class SecretService:
                         if not isinstance(message, bytes):  # the end
                             return
                         await _send(context, self._asked(session, message))
+                        self._heard.set()
                         reading = asyncio.ensure_future(context.read())
                     if waiting.done():
                         news.clear()
@@ -81,7 +94,8 @@ class SecretService:
             except ValueError as wrong:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
             finally:
-                self.streams -= 1
+                self._sessions.discard(session)
+                self._heard.set()
                 for task in (reading, waiting):
                     task.cancel()
                     with suppress(asyncio.CancelledError, grpc.aio.InternalError, grpc.aio.UsageError):

@@ -34,8 +34,14 @@ class SdsSession:
         self.refusal = ""  # Envoy's words about what it was sent last; empty: it took that
         self._find = find
         self._incremental = incremental
+        self._answered = True  # Envoy has said what it thinks of what it was sent last
         self._nonce = ""
         self._nonces = count(1)
+
+    @property
+    def is_current(self) -> bool:
+        """Envoy was sent the newest of all that it asked for, and took or refused it."""
+        return self._answered and not self._is_behind(filter(None, map(self._find, self.names)))
 
     def asked(self, message: bytes) -> bytes | None:
         """Take a request; returns the answer, if it is owed one. Raises ValueError for what is no request."""
@@ -47,7 +53,7 @@ class SdsSession:
     def changed(self) -> bytes | None:
         """What to send now that secrets may have changed; None if none that was asked for did."""
         found = list(filter(None, map(self._find, self.names)))
-        if not any(self.names[one.name] != one.version for one in found):
+        if not self._is_behind(found):
             return None
         return self._answer(found if not self._incremental else self._news(found))
 
@@ -55,7 +61,7 @@ class SdsSession:
         request = DiscoveryRequest.FromString(message)
         if request.response_nonce and request.response_nonce != self._nonce:
             return None
-        self.refusal = request.error_detail.message
+        self._hear(request)
         fresh = [name for name in request.resource_names if name not in self.names]
         self.names = {name: self.names.get(name, "") for name in request.resource_names}
         if not fresh:
@@ -66,7 +72,7 @@ class SdsSession:
     def _asked_delta(self, message: bytes) -> bytes | None:
         request = DeltaDiscoveryRequest.FromString(message)
         if request.response_nonce and request.response_nonce == self._nonce:
-            self.refusal = request.error_detail.message
+            self._hear(request)
         for name in request.resource_names_unsubscribe:
             self.names.pop(name, None)
         for name in request.resource_names_subscribe:
@@ -75,11 +81,19 @@ class SdsSession:
         news = self._news(filter(None, map(self._find, request.resource_names_subscribe)))
         return self._answer(news) if news else None
 
+    def _hear(self, request: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
+        self.refusal = request.error_detail.message
+        self._answered = True
+
+    def _is_behind(self, found: Iterable[Sealed]) -> bool:
+        return any(self.names[one.name] != one.version for one in found)
+
     def _news(self, found: Iterable[Sealed]) -> list[Sealed]:
         return [one for one in found if self.names[one.name] != one.version]
 
     def _answer(self, sent: list[Sealed]) -> bytes:
         self._nonce = str(next(self._nonces))
+        self._answered = False
         self.names.update({one.name: one.version for one in sent})
         bodies = [(one, Any(type_url=SECRETS, value=one.body)) for one in sent]
         version = ".".join(one.version for one in sent)
