@@ -25,7 +25,7 @@ from pilotpy.compile.trust_bundle import trust_bundle
 
 # By type URL.
 COLLECTIONS: Final[Mapping[str, Collection]] = {
-    CLUSTERS: Collection(clusters, lambda v: (v.scope, v.inbound, v.place, v.features)),
+    CLUSTERS: Collection(clusters, lambda v: (v.scope, v.inbound.unguarded, v.place, v.features)),
     ENDPOINTS: Collection(assignments, lambda v: (v.scope, v.place)),
     LISTENERS: Collection(listeners, lambda v: (v.scope, v.inbound, v.features, v.listening)),
     ROUTES: Collection(routes, lambda v: (v.scope, v.listening)),

@@ -151,6 +151,11 @@ class Inbound(NamedTuple):
     modes: Modes = Modes()
     policies: tuple[Ref, ...] = ()  # those that authenticate requests and authorize; of each kind, oldest first
 
+    @property
+    def unguarded(self) -> Inbound:
+        """The ports by themselves: all that clusters are made of."""
+        return self._replace(modes=Modes(), policies=())
+
 
 class Listening(NamedTuple):
     """How the proxy's listeners are reached."""

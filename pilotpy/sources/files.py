@@ -13,9 +13,10 @@ from typing import Any
 
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.schema import codes
+from pilotpy.schema.closed import told
 from pilotpy.sources.change import Change, Origin
 from pilotpy.sources.disk import Look
-from pilotpy.sources.manifest import Manifest, Written, double
+from pilotpy.sources.manifest import Manifest, Written, double, located
 
 
 class Files:
@@ -45,6 +46,9 @@ class Files:
         """All that is wrong with the files now, by file and line."""
         found = [finding for manifest in self._manifests.values() for finding in manifest.findings]
         found += [finding for ref in self._holders for finding in self._doubles(ref)]
+        found += [
+            located(told(ref), one.lines) for ref in self._holders if (one := self.written(ref)) and one.stands_in
+        ]
         found += [_vanished(root) for root in self._vanished]
         return tuple(sorted(found, key=lambda finding: (finding.file, finding.line, finding.code, finding.field)))
 
@@ -63,7 +67,8 @@ class Files:
     @property
     def broken(self) -> tuple[Resource[Any], ...]:
         """Objects that can be read and not be used, and of which no good one of the same name is known; sorted."""
-        refs = {ref for manifest in self._manifests.values() for ref in manifest.broken if not self._holders.get(ref)}
+        broken = {ref for manifest in self._manifests.values() for ref in manifest.broken}
+        refs = {ref for ref in broken if (one := self.written(ref)) is None or one.stands_in}
         return tuple(one.resource for ref in sorted(refs) if (one := self._unusable(ref)))
 
     def _unusable(self, ref: Ref) -> Written | None:

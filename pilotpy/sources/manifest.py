@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.schema import codes
 from pilotpy.schema.admission import admitted
+from pilotpy.schema.closed import closed
 from pilotpy.schema.decode import decode_object
 from pilotpy.schema.documents import Lines, documents
 from pilotpy.sources.change import Origin
@@ -22,6 +23,7 @@ class Written(NamedTuple):
 
     resource: Resource[Any]
     lines: Lines
+    stands_in: bool = False  # the object cannot be used, and this is instead of it
 
     @property
     def origin(self) -> Origin:
@@ -37,13 +39,14 @@ class Manifest(NamedTuple):
     broken: Mapping[Ref, Written | None]  # objects that are there, and cannot be used; None: nor even read
     whole: bool  # else there may be more objects, whose very names cannot be read
     implied: frozenset[Ref] = frozenset()  # objects that are in namespace default because they name none
+    shut: Mapping[Ref, Written] = {}  # what stands in for broken objects that no workload may be without
 
     def after(self, last: Manifest | None) -> Manifest:
-        """The same, with the objects of the one before it in place of those that broke since."""
-        if last is None:
-            return self
-        kept = {ref: one for ref, one in last.objects.items() if ref in self.broken or not self.whole}
-        return self._replace(objects=kept | self.objects)
+        """The same, with the objects of the one before it in place of those that broke since, or what stands in."""
+        said = last.objects if last else {}
+        kept = {ref: one for ref, one in said.items() if ref in self.broken or not self.whole}
+        good = {ref: one for ref, one in kept.items() if not one.stands_in}
+        return self._replace(objects={**kept, **self.shut, **good, **self.objects})
 
 
 def manifest(path: Path, content: Content) -> Manifest:
@@ -55,6 +58,7 @@ def manifest(path: Path, content: Content) -> Manifest:
     findings = list(read.findings)
     broken: dict[Ref, Written | None] = {}
     implied: set[Ref] = set()
+    shut: dict[Ref, Written] = {}
     for raw, lines in read.objects:
         resource, wrong = admitted(raw)
         if not _names_namespace(raw):
@@ -64,11 +68,13 @@ def manifest(path: Path, content: Content) -> Manifest:
             readable = decode_object(raw).resource
             written = Written(readable, lines) if readable else None
             broken |= {finding.ref: written for finding in wrong if finding.ref}
+            if (instead := closed(raw)) is not None:
+                shut.setdefault(instead.ref, Written(instead, lines, stands_in=True))
         elif resource.ref in objects:
             findings.append(double(Written(resource, lines), objects[resource.ref]))
         else:
             objects[resource.ref] = Written(resource, lines)
-    return Manifest(objects, tuple(findings), broken, read.whole, frozenset(implied))
+    return Manifest(objects, tuple(findings), broken, read.whole, frozenset(implied), shut)
 
 
 def _names_namespace(raw: Mapping[str, Any]) -> bool:
