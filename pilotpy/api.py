@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ from pilotpy.agent.node import Node, node_of_pod, pod_addresses, workload_name
 from pilotpy.analyze.default_resources import DEFAULT_RESOURCES
 from pilotpy.analyze.doubts import CHECKS, doubts
 from pilotpy.analyze.kinds import KIND_OF, NOW
+from pilotpy.analyze.served import served, served_to_all
 from pilotpy.compile.collection import CLUSTERS, ENDPOINTS, LISTENERS, NAMES, ROUTES
 from pilotpy.compile.collections import COLLECTIONS
 from pilotpy.compile.encoded import Tree
@@ -99,7 +101,13 @@ class Mesh:
     @cached_property
     def proxies(self) -> tuple[str, ...]:
         """The names of all Pods that have an address, as ``pod.namespace``; sorted."""
-        return tuple(sorted(_name(pod) for _, pod in self._engine.objects(PODS) if pod_addresses(pod)))
+        return tuple(self._pods)
+
+    @cached_property
+    def _pods(self) -> dict[str, Resource[Pod]]:
+        """All Pods that have an address, by the names of their proxies; sorted."""
+        found = {_name(pod): pod for _, pod in self._engine.objects(PODS) if pod_addresses(pod)}
+        return dict(sorted(found.items()))
 
     def proxy(self, name: str, *, envoy: str = "istio") -> MeshProxy:
         """Return the proxy of a Pod, named ``pod.namespace`` or ``workload.namespace`` (then its first Pod's).
@@ -110,13 +118,12 @@ class Mesh:
 
     def announcement(self, name: str, *, envoy: str = "istio") -> Node:
         """Return how the proxy of a Pod introduces itself. Raises ``Unknown``."""
-        pods = sorted((_name(pod), pod) for _, pod in self._engine.objects(PODS) if pod_addresses(pod))
-        exact = [pod for called, pod in pods if called == name]
-        made = [pod for _, pod in pods if f"{workload_name(pod)}.{pod.ref.namespace}" == name]
-        if not (exact or made):
-            known = ", ".join(called for called, _ in pods[:20]) or "none"
+        made = (pod for pod in self._pods.values() if f"{workload_name(pod)}.{pod.ref.namespace}" == name)
+        pod = self._pods.get(name) or next(made, None)
+        if pod is None:
+            known = ", ".join(islice(self._pods, 20)) or "none"
             raise Unknown(f"there is no Pod or workload {name!r}; Pods with an address: {known}")
-        return node_of_pod((exact or made)[0], istio=envoy == "istio")
+        return node_of_pod(pod, istio=envoy == "istio")
 
     def node(
         self, node_id: str, *, metadata: Mapping[str, Any] | None = None, locality: str = "", envoy: str | None = None
@@ -135,9 +142,8 @@ class Mesh:
         """All that is worth saying about the mesh: its files, its objects, what its proxies are served. Sorted."""
         doubtful = self._doubts()
         said = {(one.code, one.ref, one.field) for one in doubtful}
-        served = [one for name in self.proxies for one in self.proxy(name).findings]
         # Much of what is doubtful about an object shows in what proxies are served, too.
-        served = [one for one in served if (one.code, one.ref, one.field) not in said]
+        served = [one for one in self._served() if (one.code, one.ref, one.field) not in said]
         return _sorted([*self.of_files, *doubtful, *served])
 
     @property
@@ -156,6 +162,13 @@ class Mesh:
         refs = [Ref(kind, str(key[0]), str(key[1])) for kind in CHECKS for key, _ in everything.objects(KIND_OF[kind])]
         found = [one for ref in refs if not self._folder.made(ref) for one in everything.ask(doubts, ref)]
         return [one for finding in found if (one := self.located(finding))]
+
+    def _served(self) -> list[Finding]:
+        """Return what is noted while the resources of all proxies are compiled."""
+        announced = [self._introduced(node_of_pod(pod, istio=True), Locality(), "istio") for pod in self._pods.values()]
+        self._engine.apply(announced)
+        notes = self._engine.notes(served_to_all, tuple(str(put.key[0]) for put in announced))
+        return [one for note in notes if (one := self.located(note))]
 
     def located(self, note: object) -> Finding | None:
         """Return a note of the engine as a finding with file and line; None if it is none."""
@@ -178,14 +191,19 @@ class Mesh:
         return self._folder.implied(ref)
 
     def _announced(self, node: Node, locality: Locality, envoy: str | None) -> MeshProxy:
+        put = self._introduced(node, locality, envoy)
+        self._engine.apply([put])
+        return MeshProxy(self, self._engine, str(put.key[0]))
+
+    @staticmethod
+    def _introduced(node: Node, locality: Locality, envoy: str | None) -> Put:
+        """Return the write by which a proxy is known. Raises ``Unknown``."""
         proxy = proxy_from_node(node.id, node.metadata, locality)
         if isinstance(proxy, Finding):
             raise Unknown(proxy.message)
         if envoy is not None:
             proxy = msgspec.structs.replace(proxy, istio=envoy == "istio")
-        key = f"{node.id} {envoy} {locality}"
-        self._engine.apply([Put(PROXIES, (key,), proxy)])
-        return MeshProxy(self, self._engine, key)
+        return Put(PROXIES, (f"{node.id} {envoy} {locality}",), proxy)
 
 
 class MeshProxy:
@@ -233,11 +251,8 @@ class MeshProxy:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was noted while this proxy's resources were compiled; sorted, each once."""
-        notes: list[object] = list(self._engine.notes(view, self._key))
-        seen = self._engine.ask(view, self._key)
-        for query, facets in COLLECTIONS.values():
-            notes += self._engine.notes(query, *facets(seen))
-        return _sorted(found for note in notes if (found := self._mesh.located(note)) is not None)
+        notes = self._engine.notes(served, self._key)
+        return _sorted(found for note in notes if (found := self._mesh.located(note)))
 
     def document(self, parts: Iterable[str] = ("all",)) -> dict[str, Any]:
         """Return everything as plain data: proto field names, every ``Any`` opened. Raises ``Unknown`` for a part.

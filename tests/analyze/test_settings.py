@@ -78,7 +78,8 @@ stringData: {east: kubeconfig}
     ],
 )
 def test_networks(registry, doubtful):
-    text = f"networks: {{north: {{endpoints: [{{fromRegistry: {registry}}}], gateways: [{{address: 1.1.1.1, port: 443}}]}}}}"
+    network = f"{{endpoints: [{{fromRegistry: {registry}}}], gateways: [{{address: 1.1.1.1, port: 443}}]}}"
+    text = f"networks: {{north: {network}}}"
     ref = Ref("MeshNetworks", "istio-system", "meshnetworks")
     networks = Resource(ref, Meta(name=ref.name), mesh_networks(text, "in.yaml").networks)
     engine = engine_with(networks, *written(SECRET))
