@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cryptography import x509
 
@@ -81,7 +81,7 @@ def credentials_of(metadata: Iterable[tuple[str, str | bytes]], peer: Peer) -> C
 class ClientCertificate:
     """Whoever shows a certificate of ours is who it names; not if it is revoked, or its signer's key got out."""
 
-    name: Final = "client certificate"
+    name = "client certificate"
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority

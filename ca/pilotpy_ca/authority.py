@@ -48,7 +48,7 @@ class _Order(NamedTuple):
     key: PublicKey
     names: tuple[str, ...]
     life: timedelta
-    holder: str
+    holder: str | None  # None: not for the ledger, for it is replaced in the moment that signer or roots change
     with_subject: bool
 
 
@@ -95,7 +95,7 @@ class Authority:
         names = tuple(sorted(set(dns_names)))
         if not names:
             raise GenerationError("a certificate for nobody")
-        order = _Order(key.public, names, self.terms.server_life, f"server {names[0]}", with_subject=False)
+        order = _Order(key.public, names, self.terms.server_life, None, with_subject=False)
         return ServerIdentity(self._chain(order, now), key)
 
     @property
@@ -168,7 +168,8 @@ class Authority:
         ends = min(at + order.life, signer.ends)
         leaf = self._form.certificate(order.key, order.names, (at - SKEW, ends), with_subject=order.with_subject)
         serial = leaf.serial_number
-        self.record(Issued(serial, signer.id, order.names, order.holder, at, ends, self._prints))
+        if order.holder is not None:
+            self.record(Issued(serial, signer.id, order.names, order.holder, at, ends, self._prints))
         return Chain((pem(leaf).decode(), *self._intermediates, self._bundle), serial, ends)
 
 

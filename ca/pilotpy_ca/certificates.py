@@ -109,6 +109,12 @@ def _usage(extensions: x509.Extensions, name: str) -> bool:
         return True  # RFC 5280, 4.2.1.3: without the extension a key may be used for all
 
 
+def organization_of(certificate: x509.Certificate) -> str:
+    """The organization in a certificate's subject: for our roots, the trust domain. Empty if there is none."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return str(names[0].value) if names else ""
+
+
 def public_key(certificate: x509.Certificate) -> PublicKey:
     """The key of a certificate. Raises `KeyRefused` if it is of a kind that is not used here."""
     return accepted(certificate.public_key())

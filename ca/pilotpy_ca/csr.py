@@ -12,10 +12,11 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from pilotpy_ca.errors import CsrError, KeyRefused
-from pilotpy_ca.keys import PublicKey, accepted
+from pilotpy_ca.keys import PrivateKey, PublicKey, accepted, signature_hash
 
 MAX_BYTES: Final = 16 << 10  # a request for an RSA key of 8192 bits with a few extensions takes 3 KiB
 _BLOCK: Final = re.compile(
@@ -50,3 +51,9 @@ def signing_request(pem: bytes) -> SigningRequest:
     if not signed:
         raise CsrError("the signature is not by the key that the request holds")
     return SigningRequest(key, names_subject)
+
+
+def new_request(key: PrivateKey) -> bytes:
+    """A request for a key, in PEM; it names nobody: who asks is told otherwise."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return builder.sign(key.signing, signature_hash(key.public)).public_bytes(Encoding.PEM)

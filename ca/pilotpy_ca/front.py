@@ -268,7 +268,7 @@ def _in_memory(content: bytes) -> Iterator[str]:
     """A path under which `content` can be read for the moment, though it is on no disk: ssl loads keys from paths."""
     descriptor = os.memfd_create("pilotpy-front", os.MFD_CLOEXEC)
     try:
-        with open(descriptor, "wb", closefd=False) as file:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(content)
         yield f"/proc/self/fd/{descriptor}"
     finally:

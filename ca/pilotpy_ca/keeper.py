@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from pilotpy_ca.authority import Authority
-from pilotpy_ca.certificates import fingerprint, root_certificate
+from pilotpy_ca.certificates import fingerprint, organization_of, root_certificate
 from pilotpy_ca.errors import BundleError, Conflict, RotationError
 from pilotpy_ca.journal import State, files_of, state_of
 from pilotpy_ca.keys import KeyType, PrivateKey
@@ -75,6 +75,11 @@ class Keeper:
         """Whether the keys were made here."""
         return self._plugged is None
 
+    @property
+    def held_back(self) -> int:
+        """How many certificates could not be written down yet."""
+        return self._ledger_file.held_back if self._ledger_file is not None else 0
+
     def tick(self, now: datetime) -> tuple[Event, ...]:
         """Do what is due. Raises `StorageError` if a step could not be stored: it was not taken, ask again."""
         events = list(self._follow(now))
@@ -104,7 +109,7 @@ class Keeper:
             return Event("prepared", slots.next.signer.id, "goes on without evidence")
         if self._plugged is not None:
             raise RotationError(f"the keys in {self._plugged.folder} are not ours: put other files there")
-        signer = _new_root(self.terms, now, kind)
+        signer = _new_root(self.terms, now, kind, after=slots)
         self._commit(slots=slots.prepared(signer, now, at_once=at_once))
         return Event("prepared", signer.id)
 
@@ -124,11 +129,11 @@ class Keeper:
         """
         slots = self.authority.slots
         if slots.next is not None and slots.next.signer.id == signer_id:
-            slots = slots.abandoned().prepared(_new_root(self.terms, now), now)
+            slots = slots.abandoned().prepared(_new_root(self.terms, now, after=slots), now)
         else:
             slots = slots.changed(signer_id, tainted=True, at_once=at_once)
             if slots.active.tainted and slots.next is None and self._plugged is None:
-                slots = slots.prepared(_new_root(self.terms, now), now, at_once=at_once)
+                slots = slots.prepared(_new_root(self.terms, now, after=slots), now, at_once=at_once)
             elif slots.active.tainted and slots.next is not None and at_once:
                 slots = slots.changed(slots.next.signer.id, at_once=True)
         self._commit(slots=slots)
@@ -270,6 +275,12 @@ _WAY_ROUND = (
 )
 
 
-def _new_root(terms: Terms, now: datetime, kind: KeyType | None = None) -> Signer:
+def _new_root(terms: Terms, now: datetime, kind: KeyType | None = None, after: Slots | None = None) -> Signer:
+    """A new self-signed root; the one after another is of its organization and kind of key unless told otherwise."""
+    organization = terms.trust_domain
+    if after is not None:
+        before = after.active.signer
+        kind = kind or before.key.kind
+        organization = organization_of(before.certificate) or organization
     key = PrivateKey.new(kind or terms.key_type)
-    return Signer(key, root_certificate(key, terms.trust_domain, now, terms.root_life))
+    return Signer(key, root_certificate(key, organization, now, terms.root_life))

@@ -86,7 +86,7 @@ class LedgerFile:
         try:
             scratch.unlink(missing_ok=True)
             descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "wb") as file:  # noqa: PTH123  # only open() takes a descriptor with a mode of its own
+            with os.fdopen(descriptor, "wb") as file:
                 file.writelines(map(_line, ledger))
                 file.flush()
                 os.fsync(descriptor)

@@ -107,7 +107,7 @@ class ProjectedTokens:
             with suppress(FileNotFoundError):
                 scratch.unlink()
             descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "w") as file:  # noqa: PTH123  # only open() takes a descriptor with a mode of its own
+            with os.fdopen(descriptor, "w") as file:
                 file.write(token)
             scratch.replace(path)
         except OSError as error:

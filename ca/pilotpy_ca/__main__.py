@@ -1,0 +1,5 @@
+"""``python -m pilotpy_ca``."""
+
+from pilotpy_ca.cli import main
+
+main()
