@@ -22,6 +22,7 @@ from pilotpy.agent.rules import ALL, Capture, Mode
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Ref, Resource
+from pilotpy.sources.injection import has_sidecar
 
 COMMAND = "lab.pilotpy.dev/command"
 ENVOY_USER = 1337
@@ -94,13 +95,6 @@ def plan(pod: Resource[Pod], services: Iterable[Resource[KubeService]], discover
         capture=_capture(pod, mode, marked=marked) if sidecar else None,
         note=note if sidecar else "",
     )
-
-
-def has_sidecar(pod: Resource[Pod]) -> bool:
-    """Whether an Envoy stands beside the Pod: unless it shares its host's network or says no."""
-    labels, annotations = pod.meta.labels, pod.meta.annotations
-    said = labels.get("sidecar.istio.io/inject", annotations.get("sidecar.istio.io/inject", "true"))
-    return not pod.spec.host_network and said.lower() not in {"false", "no", "n", "off"}
 
 
 def drain_time(grace: timedelta) -> timedelta:

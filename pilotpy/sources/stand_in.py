@@ -20,6 +20,7 @@ from pilotpy.sources.change import Change, Origin
 from pilotpy.sources.endpoint_slices import CONTROLLER, MANAGED_BY, SERVICE_LABEL, endpoint_slices
 from pilotpy.sources.family import Family
 from pilotpy.sources.fleet import Fleet
+from pilotpy.sources.injection import has_sidecar, is_injected, labelled
 from pilotpy.sources.rollout import Allowance, PodState, allowance
 from pilotpy.sources.selection import Selection
 from pilotpy.sources.service_addresses import ServiceAddresses, families
@@ -57,9 +58,11 @@ class StandIn:
             else:
                 self._written[ref] = (new, origin)
             relatives = {ref} | self._family.put(ref, new)
-            groups |= {one for one in relatives if one.kind == "Pod" or one.kind in _WORKLOADS}
+            groups |= {one for one in relatives if _is_group(one)}
             if ref.kind in _ENDPOINTS:
                 services |= self._note_endpoints(ref, old, new)
+            elif ref.kind == "Namespace":
+                groups |= {one for one in self._written if one.namespace == ref.name and _is_group(one)}
             elif ref.kind == "Node":
                 self._note_node(ref, new)
                 groups |= {one for one in self._written if one.kind in _WORKLOADS}
@@ -72,7 +75,8 @@ class StandIn:
                 passed.add(ref)
         self._fleet.serve_ipv6(bool(self._ipv6))
         for ref in sorted(groups):
-            self._fleet.want(ref, *self._target(ref))
+            pods, allowed = self._target(ref)
+            self._fleet.want(ref, [labelled(pod) if self._has_proxy(pod) else pod for pod in pods], allowed)
         return sorted(self._passed(passed) + self._settled(services), key=lambda change: change.ref)
 
     def observe(self, pod: Ref, state: PodState) -> list[Change]:
@@ -147,6 +151,12 @@ class StandIn:
         pods = workloads.pods(written, list(self._nodes.values()))
         return pods, allowance(written.spec, len(pods))
 
+    def _has_proxy(self, pod: Resource[Pod]) -> bool:
+        if self._observed:
+            return has_sidecar(pod)
+        namespace = self._written.get(Ref("Namespace", "", pod.ref.namespace))
+        return is_injected(pod, namespace[0].meta.labels if namespace else {})
+
     def _passed(self, refs: Iterable[Ref]) -> list[Change]:
         """Objects that are shown as written; what stale controllers of a dump left of endpoints is not."""
         changes = []
@@ -214,6 +224,10 @@ class StandIn:
         else:
             self._shown[ref] = (new, origin)
         return [Change(ref, origin, old, new)] if old != new else []
+
+
+def _is_group(ref: Ref) -> bool:
+    return ref.kind == "Pod" or ref.kind in _WORKLOADS
 
 
 def _service_of(endpoints: Resource[Any]) -> Ref | None:
