@@ -15,6 +15,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 _FIELDS: Final = "fields_of_record"
+_DISTRIBUTIONS: Final = ("pilotpy", "pilotpy_ca")
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -31,7 +32,7 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "scope": record.name.removeprefix("pilotpy."),
+            "scope": _scope(record),
             "msg": record.getMessage(),
             **getattr(record, _FIELDS, {}),
         }
@@ -46,15 +47,21 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         said = "".join(f"  {name}={value}" for name, value in getattr(record, _FIELDS, {}).items())
-        line = f"{record.levelname.lower():8}{record.name.removeprefix('pilotpy.'):12}{record.getMessage()}{said}"
+        line = f"{record.levelname.lower():8}{_scope(record):12}{record.getMessage()}{said}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def log_to(stream: TextIO = sys.stderr, *, as_json: bool, level: int = logging.INFO) -> None:
-    """Write the logs of pilotpy to a stream, and to no other."""
+    """Write the logs of pilotpy and of its certificate authority to a stream, and to no other."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if as_json else TextLines())
-    log = logging.getLogger("pilotpy")
-    log.handlers[:] = [handler]
-    log.setLevel(level)
-    log.propagate = False
+    for name in _DISTRIBUTIONS:
+        log = logging.getLogger(name)
+        log.handlers[:] = [handler]
+        log.setLevel(level)
+        log.propagate = False
+
+
+def _scope(record: logging.LogRecord) -> str:
+    """Which part says so: "ads", "ca.front"."""
+    return record.name.removeprefix("pilotpy.").removeprefix("pilotpy_")

@@ -20,7 +20,8 @@ class Settings(NamedTuple):
     """How one control plane runs."""
 
     http_address: str = ":8080"
-    grpc_address: str = ":15010"
+    grpc_address: str = ":15010"  # plaintext; empty: nowhere
+    secure_grpc_address: str = ":15012"  # TLS, where there is an authority; empty: nowhere
     monitoring_address: str = ":15014"
     debounce_after: timedelta = timedelta(milliseconds=100)  # of quiet, before a change is compiled
     debounce_max: timedelta = timedelta(seconds=10)  # that a change may wait for quiet

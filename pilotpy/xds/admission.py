@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError, Message
 
 from pilotpy.mesh.service import Locality
+from pilotpy.mesh.view import Identity
 from pilotpy.ops.clock import Clock
 from pilotpy.xds.publication import Node
 from pilotpy.xds.resource_type import BY_URL, DEBUG_URL
@@ -51,10 +52,14 @@ def request_in(message: bytes, *, incremental: bool) -> DiscoveryRequest | Delta
         raise Refusal(Code.INVALID_ARGUMENT, f"not a {of.DESCRIPTOR.name}: {wrong}") from None
 
 
-def check_type(url: str) -> None:
-    """Refuse what nobody may ask for without having said who they are, which on a plaintext port nobody can."""
+def check_type(url: str, identity: Identity | None) -> None:
+    """Refuse what there is not, and what nobody may ask for without having proved who they are."""
     if url in BY_URL:
         return
+    if identity is not None:
+        if url.startswith(DEBUG_URL):
+            return
+        raise Refusal(Code.INVALID_ARGUMENT, f"unknown type {url[:200]!r}")
     if url.startswith(DEBUG_URL):
         raise Refusal(Code.UNAUTHENTICATED, f"{url} needs an authenticated client, ask on the secure port")
     raise Refusal(Code.UNAUTHENTICATED, f"unknown type {url[:200]!r}, and no authenticated client to ask for it")

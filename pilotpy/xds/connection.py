@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from pilotpy.compile.encoded import Tree
 from pilotpy.ops.instruments import Instruments
 from pilotpy.ops.timeline import Outcome
 from pilotpy.xds import delta, sotw
 from pilotpy.xds.admission import check_type, request_in
 from pilotpy.xds.names import NO_NAMES, TooManyNames
 from pilotpy.xds.publication import Node, Seat
-from pilotpy.xds.resource_type import BY_URL, HEALTH_URL
+from pilotpy.xds.resource_type import BY_URL, HEALTH_URL, PROXY_CONFIG
 from pilotpy.xds.session import Send, Session
 from pilotpy.xds.transport import Code, Refusal, Stream
 from pilotpy.xds.watch import Rejection
@@ -30,6 +31,9 @@ _REQUESTS_AHEAD: Final = 64  # read while the client leaves a response unread
 _OWED: Final = 64  # publications whose end on this stream is still reported one by one
 
 
+Asked = DiscoveryRequest | DeltaDiscoveryRequest
+
+
 class Shared(NamedTuple):
     """What all connections of an edge have in common."""
 
@@ -37,6 +41,8 @@ class Shared(NamedTuple):
     patience: timedelta  # that a type waits for the client's answer to the one before it
     large: asyncio.Semaphore
     rejected: Callable[[Connection, Rejection], None]
+    trusted: Callable[[Connection, Tree], None]  # these are the roots that the client has taken
+    inspected: Callable[[Node, Asked], Awaitable[bytes | None]]  # answers requests for types of `DEBUG_URL`
 
 
 def proxy_name(node_id: str) -> str:
@@ -63,6 +69,7 @@ class Connection:
         self._revision = 0  # the latest published to it
         self._pushed = 0  # the latest of which something was pushed
         self._owed: deque[int] = deque(maxlen=_OWED)
+        self._questions: deque[Asked] = deque()
         self._refused = False
         self._unread = 0
         self._caught_up = asyncio.Event()
@@ -73,7 +80,9 @@ class Connection:
 
     @property
     def namespace(self) -> str:
-        """Where the proxy says that it runs."""
+        """Where the proxy runs: what it has proved, else what it says."""
+        if self.node.identity is not None:
+            return self.node.identity.namespace
         said = self.node.metadata.get("NAMESPACE")
         return said if isinstance(said, str) else self.proxy.rpartition(".")[2]
 
@@ -105,7 +114,7 @@ class Connection:
 
     # -- reading -------------------------------------------------------------------------------
 
-    async def run(self, first: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
+    async def run(self, first: Asked) -> None:
         """Serve until the client hangs up. Raises `Refusal`, and `ConnectionError` if the stream broke."""
         ending: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
         self._ending = ending
@@ -125,7 +134,7 @@ class Connection:
                 task.cancel()
             await asyncio.gather(*both, return_exceptions=True)
 
-    async def _read(self, first: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
+    async def _read(self, first: Asked) -> None:
         self._receive(first)
         while (message := await self._stream.read()) is not None:
             self._receive(request_in(message, incremental=self._stream.incremental))
@@ -134,11 +143,15 @@ class Connection:
                 self._caught_up.clear()
                 await self._caught_up.wait()
 
-    def _receive(self, request: DiscoveryRequest | DeltaDiscoveryRequest) -> None:
+    def _receive(self, request: Asked) -> None:
         url = request.type_url
         if url == HEALTH_URL:
             return
-        check_type(url)
+        check_type(url, self.node.identity)
+        if url not in BY_URL:
+            self._questions.append(request)
+            self._stir()
+            return
         try:
             if isinstance(request, DiscoveryRequest):
                 current = sotw.receive(self.session, request)
@@ -155,6 +168,8 @@ class Connection:
         self.session.rejections.clear()
         watch = self.session.watches.get(url)
         self.seat.want(url, watch.names if watch is not None else NO_NAMES)
+        if url == PROXY_CONFIG.url and watch is not None and watch.accepted:
+            self._shared.trusted(self, watch.accepted)
         self._stir()
 
     # -- writing -------------------------------------------------------------------------------
@@ -164,6 +179,9 @@ class Connection:
         while True:
             while (send := self.session.next()) is not None:
                 await self._send(send)
+            while self._questions:
+                if (told := await self._shared.inspected(self.node, self._questions.popleft())) is not None:
+                    await self._stream.write(told)
             self._unread = 0
             self._caught_up.set()
             self._settle()

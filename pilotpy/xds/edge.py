@@ -8,19 +8,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from pilotpy.compile.encoded import Tree
 from pilotpy.ops.instruments import Instruments
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.xds.admission import Gate, check_type, node_in, request_in
 from pilotpy.xds.batch import Batches
-from pilotpy.xds.connection import Connection, Shared, proxy_name
-from pilotpy.xds.publication import Compiler, Unacceptable
+from pilotpy.xds.connection import Asked, Connection, Shared, proxy_name
+from pilotpy.xds.identity import Vouching, identity_of
+from pilotpy.xds.publication import Compiler, Node, Unacceptable
 from pilotpy.xds.resource_type import HEALTH_URL
 from pilotpy.xds.session import Session
 from pilotpy.xds.transport import Code, Refusal, Stream
 from pilotpy.xds.watch import Rejection
+from pilotpy_ca.authenticators import Caller
 
 _LOG: Final = logging.getLogger("pilotpy.ads")
 _LONGEST_VERSION: Final = 64
@@ -31,6 +35,10 @@ class Edge:
 
     def __init__(self, compiler: Compiler, settings: Settings, instruments: Instruments) -> None:
         self.connections: dict[str, Connection] = {}  # by connection id
+        # Set by who knows: on streams that show credentials, nobody is served before they are.
+        self.vouching: Vouching | None = None
+        self.inspected: Callable[[Node, Asked], Awaitable[bytes | None]] = _nothing_to_see
+        self.trusted: Callable[[str, Tree], None] = lambda holder, roots: None  # noqa: ARG005 - as it is called
         self._compiler = compiler
         self._gate = Gate(settings.streams_per_second, instruments.clock)
         self._metrics = instruments.metrics
@@ -40,7 +48,12 @@ class Edge:
         self._closed = False
         self._empty = asyncio.Event()
         self._shared = Shared(
-            instruments, settings.answer_patience, asyncio.Semaphore(settings.large_pushes), self._rejected
+            instruments,
+            settings.answer_patience,
+            asyncio.Semaphore(settings.large_pushes),
+            self._rejected,
+            self._trusted,
+            lambda node, request: self.inspected(node, request),  # noqa: PLW0108 - it is set later
         )
 
     @property
@@ -68,6 +81,7 @@ class Edge:
         if not self.ready:
             raise Refusal(Code.UNAVAILABLE, "not ready to serve, try again later")
         await self._gate.enter()
+        caller = await self._caller(stream)
         request = None
         while request is None or request.type_url == HEALTH_URL:
             message = await stream.read()
@@ -75,7 +89,9 @@ class Edge:
                 return
             request = request_in(message, incremental=stream.incremental)
         node = node_in(request)
-        check_type(request.type_url)
+        if caller is not None:
+            node = node._replace(identity=identity_of(caller, node))
+        check_type(request.type_url, node.identity)
         self._count += 1
         id_ = f"{proxy_name(node.id)}-{self._count}"
         connection = Connection(
@@ -110,6 +126,20 @@ class Edge:
             self._count_version(version, -1)
             _LOG.info("disconnected", extra=fields(connection=id_))
 
+    async def _caller(self, stream: Stream) -> Caller | None:
+        """Who opened a stream; None on a port where nobody is asked. Raises `Refusal`."""
+        if stream.credentials is None:
+            return None
+        if self.vouching is None:
+            raise Refusal(Code.UNAVAILABLE, "not ready to serve, try again later")
+        return await self.vouching.caller(stream.credentials)
+
+    def _trusted(self, connection: Connection, roots: Tree) -> None:
+        """Pass on which roots a proxy has taken, if it has proved that it is one of its namespace."""
+        identity = connection.node.identity
+        if identity is not None and connection.proxy.endswith(f".{identity.namespace}"):
+            self.trusted(connection.proxy, roots)
+
     def _count_version(self, version: str, by: int) -> None:
         self._versions[version] += by
         if self._versions[version]:
@@ -130,3 +160,7 @@ class Edge:
                 reason=rejection.message,
             ),
         )
+
+
+async def _nothing_to_see(node: Node, request: Asked) -> bytes | None:  # noqa: ARG001 - as it is called
+    raise Refusal(Code.UNAVAILABLE, "there is nothing to inspect here")

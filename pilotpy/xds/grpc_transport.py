@@ -6,7 +6,8 @@ are istiod's (pilot/pkg/grpc/grpc.go, pkg/keepalive/options.go).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -15,10 +16,14 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from pilotpy.xds.transport import Refusal, Serve
+from pilotpy.ops.logs import fields
+from pilotpy.xds.transport import Code, Refusal, Serve
+from pilotpy_ca.authenticators import Credentials, Peer, credentials_of
 from pilotpy_protos.envoy.service.discovery.v3 import ads_pb2
 
 _SERVICE: Final = ads_pb2.DESCRIPTOR.services_by_name["AggregatedDiscoveryService"].full_name
+
+_LOG: Final = logging.getLogger("pilotpy.ads")
 
 Context = Any  # grpc.aio.ServicerContext[bytes, bytes], which is generic in the stubs only
 Handler = Callable[[Any, Context], Awaitable[None]]
@@ -35,12 +40,23 @@ class Limits(NamedTuple):
     connection_grace: timedelta = timedelta(seconds=10)
 
 
-class GrpcTransport:
-    """Plaintext gRPC on one address (`host:port`; port 0 takes a free one)."""
+class Fronted(NamedTuple):
+    """What a server needs that stands behind a TLS front."""
 
-    def __init__(self, address: str, limits: Limits | None = None) -> None:
+    peer_of: Callable[[str], Peer | None]  # whose connection an inner one is, by what gRPC calls its peer
+    handlers: Sequence[grpc.GenericRpcHandler[Any, Any]] = ()  # of services that are for authenticated callers alone
+
+
+class GrpcTransport:
+    """Plaintext gRPC on one address (`host:port`; port 0 takes a free one; `unix:path`).
+
+    With a `fronted`, nobody is served whose connection did not come through the front.
+    """
+
+    def __init__(self, address: str, limits: Limits | None = None, fronted: Fronted | None = None) -> None:
         self._address = address
         self._limits = limits if limits is not None else Limits()
+        self._fronted = fronted
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs know only the blocking one
 
@@ -48,10 +64,11 @@ class GrpcTransport:
         """Listen; see `Transport.start`. Raises `OSError` if the address is taken."""
         server = self._server = grpc.aio.server(options=_options(self._limits))
         methods = {
-            "StreamAggregatedResources": _method(serve, incremental=False),
-            "DeltaAggregatedResources": _method(serve, incremental=True),
+            "StreamAggregatedResources": _method(serve, self._fronted, incremental=False),
+            "DeltaAggregatedResources": _method(serve, self._fronted, incremental=True),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, methods),))
+        more = self._fronted.handlers if self._fronted is not None else ()
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, methods), *more))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (_SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
@@ -75,12 +92,13 @@ class GrpcTransport:
 class _GrpcStream:
     """One call."""
 
-    __slots__ = ("_context", "incremental", "peer")
+    __slots__ = ("_context", "credentials", "incremental", "peer")
 
-    def __init__(self, context: Context, *, incremental: bool) -> None:
+    def __init__(self, context: Context, credentials: Credentials | None, *, incremental: bool) -> None:
         self._context = context
         self.incremental = incremental
-        self.peer: str = context.peer()
+        self.credentials = credentials
+        self.peer: str = context.peer() if credentials is None else credentials.peer.address
 
     async def read(self) -> bytes | None:
         message = await self._context.read()
@@ -93,11 +111,23 @@ class _GrpcStream:
             raise ConnectionResetError(str(over)) from over
 
 
-def _method(serve: Serve, *, incremental: bool) -> Any:
+def _shown(context: Context, fronted: Fronted | None) -> Credentials | None:
+    """What a call shows of who makes it; None where nobody is asked. Raises `Refusal`."""
+    if fronted is None:
+        return None
+    inner = context.peer()
+    peer = fronted.peer_of(inner)
+    if peer is None:
+        _LOG.error("a connection did not come through the front", extra=fields(peer=inner))
+        raise Refusal(Code.UNAUTHENTICATED, "authentication failure")
+    return credentials_of(context.invocation_metadata() or (), peer)
+
+
+def _method(serve: Serve, fronted: Fronted | None, *, incremental: bool) -> Any:
     async def handle(_requests: object, context: Context) -> None:
         # A cancelled call raises CancelledError here; it must reach grpc, or the call never ends.
         try:
-            await serve(_GrpcStream(context, incremental=incremental))
+            await serve(_GrpcStream(context, _shown(context, fronted), incremental=incremental))
         except Refusal as refusal:
             await context.abort(grpc.StatusCode[refusal.code.value], refusal.message)
 

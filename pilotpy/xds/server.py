@@ -1,4 +1,4 @@
-"""A control plane's network side: its compiler, its gRPC port and its two HTTP ports, started and stopped together.
+"""A control plane's network side: its compiler, its gRPC ports and its two HTTP ports, started and stopped together.
 
 Ports open as istiod's do: HTTP first, so that somebody can ask whether it is ready; gRPC once it is.
 """
@@ -8,19 +8,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-import uvicorn
-from starlette.applications import Starlette
+import grpc
 
 from pilotpy.engine import Engine
+from pilotpy.mesh.config import root_namespace
+from pilotpy.ops.http_server import answering
 from pilotpy.ops.instruments import Instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.xds.compiler import Answers, LocalCompiler
 from pilotpy.xds.debug import applications
+from pilotpy.xds.debug_types import DebugTypes
 from pilotpy.xds.edge import Edge
 from pilotpy.xds.grpc_transport import GrpcTransport, Limits
+from pilotpy.xds.identity import Vouching
+from pilotpy.xds.inspection import Inspection
+from pilotpy.xds.secure_transport import SecureTransport
+from pilotpy.xds.transport import Transport
+from pilotpy_ca.front import Front
+
+
+class Identified(NamedTuple):
+    """What a port needs on which callers prove who they are."""
+
+    front: Front  # with a certificate to present
+    vouching: Vouching
+    handlers: Sequence[grpc.GenericRpcHandler[Any, Any]] = ()  # of CreateCertificate
 
 
 @dataclass
@@ -31,20 +47,37 @@ class Server:
     edge: Edge
     instruments: Instruments
     settings: Settings
-    transport: GrpcTransport
     http_address: str
     monitoring_address: str
-    address: str = ""  # of ADS, once open
+    address: str = ""  # of ADS in plaintext, once open
+    secure_address: str = ""  # of ADS and CreateCertificate over TLS, once open
+    _transports: list[Transport] = field(default_factory=list)
 
-    async def open(self) -> str:
-        """Serve proxies from now on: what the sources had to say has been submitted. Returns the address of ADS.
+    async def open(self, identified: Identified | None = None) -> str:
+        """Serve proxies from now on: what the sources had to say has been submitted. Returns the plaintext address.
 
-        Raises `OSError` if the address is taken.
+        Raises `OSError` if an address is taken.
         """
         await self.compiler.caught_up()
         self.compiler.ready = True
-        self.address = await self.transport.start(self.edge.serve)
+        limits = Limits(connection_age=self.settings.connection_age)
+        if identified is not None and self.settings.secure_grpc_address:
+            self.edge.vouching = identified.vouching
+            address = self.settings.secure_grpc_address
+            secure = SecureTransport(address, identified.front, identified.handlers, limits)
+            self.secure_address = await self._start(secure)
+        if self.settings.grpc_address:
+            self.address = await self._start(GrpcTransport(_any_host(self.settings.grpc_address), limits))
         return self.address
+
+    async def _start(self, transport: Transport) -> str:
+        self._transports.append(transport)
+        return await transport.start(self.edge.serve)
+
+    async def close(self) -> None:
+        """Hang up on all, and serve nobody any more."""
+        await self.edge.close()
+        await asyncio.gather(*(transport.stop(self.settings.shutdown) for transport in self._transports))
 
 
 @contextlib.asynccontextmanager
@@ -57,54 +90,24 @@ async def serving(
     """
     compiler = LocalCompiler(engine, answers, settings, instruments)
     edge = Edge(compiler, settings, instruments)
-    transport = GrpcTransport(_any_host(settings.grpc_address), Limits(connection_age=settings.connection_age))
-    http, monitoring = applications(edge, instruments)
+    inspection = Inspection(edge, instruments, lambda: engine.ask(root_namespace))
+    edge.inspected = DebugTypes(inspection).response
+    http, monitoring = applications(edge, instruments, inspection)
     compiling = asyncio.create_task(compiler.run(), name="compiler")
-    async with (
-        _listening(http, settings.http_address) as http_address,
-        _listening(monitoring, settings.monitoring_address) as monitoring_address,
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        addresses = []
+        for application, address in ((http, settings.http_address), (monitoring, settings.monitoring_address)):
+            listener = _listener(address) if address else None
+            addresses.append(f"{address.rpartition(':')[0]}:{listener.getsockname()[1]}" if listener else "")
+            if listener is not None:
+                await stack.enter_async_context(answering(application, listener))
+        server = Server(compiler, edge, instruments, settings, addresses[0], addresses[1])
         try:
-            yield Server(compiler, edge, instruments, settings, transport, http_address, monitoring_address)
+            yield server
         finally:
-            await edge.close()
-            await transport.stop(settings.shutdown)
+            await server.close()
             compiling.cancel()
             await asyncio.gather(compiling, return_exceptions=True)
-
-
-class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the process that it runs in."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _listening(application: Starlette, address: str) -> AsyncIterator[str]:
-    """Answer HTTP on an address, as long as the context lasts; gives the address, its port filled in."""
-    if not address:
-        yield ""
-        return
-    listener = _listener(address)
-    config = uvicorn.Config(
-        application,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_keep_alive=90,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Uvicorn(config)
-    running = asyncio.create_task(server.serve([listener]), name=f"http {address}")
-    try:
-        yield f"{address.rpartition(':')[0]}:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await asyncio.gather(running, return_exceptions=True)
-        listener.close()
 
 
 def _listener(address: str) -> socket.socket:

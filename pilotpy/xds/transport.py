@@ -11,6 +11,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Protocol
 
+from pilotpy_ca.authenticators import Credentials
+
 
 class Code(Enum):
     """Why a stream ends, in gRPC's status codes."""
@@ -37,6 +39,7 @@ class Stream(Protocol):
 
     peer: str  # "ipv4:127.0.0.1:40514"
     incremental: bool  # which of the two methods of ADS the client called
+    credentials: Credentials | None  # what it shows; None: on this port nobody is asked who they are
 
     async def read(self) -> bytes | None:
         """The next message; None once the client has no more."""

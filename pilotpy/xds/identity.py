@@ -1,0 +1,81 @@
+"""Who a client is: what it shows, who vouches for it, and whether it may go by the name that it gives.
+
+From the credentials of a call to a caller, and from a caller and a node to the identity that decides what the node is
+given. What a client is told is always the same; the reason is for the log. Source: pilot/pkg/xds/auth.go and
+pilot/pkg/xds/ads.go of istio/istio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from pilotpy.mesh.proxy import proxy_from_node
+from pilotpy.mesh.view import Identity
+from pilotpy.model.resource import Finding
+from pilotpy.ops.clock import Clock
+from pilotpy.ops.logs import fields
+from pilotpy.xds.publication import Node
+from pilotpy.xds.transport import Code, Refusal
+from pilotpy_ca.authenticators import Authenticator, Caller, Credentials, authenticated
+from pilotpy_ca.errors import Unauthenticated
+from pilotpy_ca.spiffe import SpiffeId
+
+_LOG: Final = logging.getLogger("pilotpy.identity")
+_PATIENCE: Final = 10.0  # seconds that authenticators may take together
+
+
+class Vouching(Protocol):
+    """Says who callers are."""
+
+    async def caller(self, credentials: Credentials) -> Caller:
+        """Who it is. Raises `Refusal`, which does not say why."""
+        ...
+
+
+class Authenticators:
+    """Asks one authenticator after the other; implements `Vouching`."""
+
+    def __init__(self, authenticators: Sequence[Authenticator], clock: Clock) -> None:
+        self._authenticators = tuple(authenticators)
+        self._clock = clock
+
+    async def caller(self, credentials: Credentials) -> Caller:
+        """See `Vouching`."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await authenticated(self._authenticators, credentials, self._clock.now())
+        except (Unauthenticated, TimeoutError) as error:
+            reason = str(error) or "the authenticators took too long"
+            _LOG.warning("not authenticated", extra=fields(peer=credentials.peer.address, reason=reason))
+            raise Refusal(Code.UNAUTHENTICATED, "authentication failure") from None
+
+
+def identities_of(caller: Caller) -> tuple[Identity, ...]:
+    """The workloads that a caller is, in the order of its names; names that are no workload's are left out."""
+    found = []
+    for name in caller.identities:
+        try:
+            id_ = SpiffeId.parse(name)
+        except ValueError:
+            continue
+        found.append(Identity(id_.namespace, id_.service_account))
+    return tuple(dict.fromkeys(found))
+
+
+def identity_of(caller: Caller, node: Node) -> Identity:
+    """The one of a caller's identities that its node may go by.
+
+    It has the namespace that the node is in and, where the node says one, its service account. Raises `Refusal`.
+    """
+    proxy = proxy_from_node(node.id, node.metadata, node.locality, node.extensions)
+    if isinstance(proxy, Finding):
+        raise Refusal(Code.INVALID_ARGUMENT, proxy.message)
+    for identity in identities_of(caller):
+        if identity.namespace == proxy.namespace and proxy.service_account in {"", identity.service_account}:
+            return identity
+    proved = ", ".join(caller.identities)[:1000]
+    _LOG.warning("not who it says it is", extra=fields(node=node.id, account=proxy.service_account, proved=proved))
+    raise Refusal(Code.PERMISSION_DENIED, f"authorization failed: no identity of the caller matches node {node.id}")
