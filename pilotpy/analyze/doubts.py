@@ -13,6 +13,7 @@ from pilotpy.analyze import (
     authorization,
     claims,
     credentials,
+    definitions,
     deployments,
     destinations,
     entries,
@@ -44,6 +45,7 @@ CHECKS: Final[Mapping[str, tuple[Check, ...]]] = {
         authorization.namespace_doubts,
         policy_targets.policy_doubts,
     ),
+    "CustomResourceDefinition": (definitions.definition_doubts,),
     "Deployment": (
         istio_annotations.annotation_doubts,
         deployments.port_doubts,

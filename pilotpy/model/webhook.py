@@ -52,3 +52,11 @@ class WebhookConfiguration(Part, frozen=True):
     """Webhooks, mutating or validating."""
 
     webhooks: tuple[Webhook, ...] = ()
+
+
+class MutatingWebhookConfiguration(WebhookConfiguration, frozen=True):
+    """Webhooks that may change objects."""
+
+
+class ValidatingWebhookConfiguration(WebhookConfiguration, frozen=True):
+    """Webhooks that may refuse objects."""

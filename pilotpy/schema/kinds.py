@@ -10,6 +10,7 @@ import msgspec
 from pilotpy.model import kubernetes as core
 from pilotpy.model import pod, workload
 from pilotpy.model.authorization_policy import AuthorizationPolicy
+from pilotpy.model.custom_resource_definition import CustomResourceDefinition
 from pilotpy.model.destination_rule import DestinationRule
 from pilotpy.model.envoy_filter import EnvoyFilter
 from pilotpy.model.gateway import Gateway
@@ -22,7 +23,7 @@ from pilotpy.model.telemetry import Telemetry
 from pilotpy.model.traffic_extension import TrafficExtension
 from pilotpy.model.virtual_service import VirtualService
 from pilotpy.model.wasm_plugin import WasmPlugin
-from pilotpy.model.webhook import WebhookConfiguration
+from pilotpy.model.webhook import MutatingWebhookConfiguration, ValidatingWebhookConfiguration
 from pilotpy.model.workload_entry import WorkloadEntry
 from pilotpy.model.workload_group import WorkloadGroup
 
@@ -62,9 +63,9 @@ def _apps(kind: str, spec: type[msgspec.Struct]) -> Schema:
     return Schema(kind, "apps", frozenset({"v1"}), spec)
 
 
-def _webhooks(kind: str) -> Schema:
+def _webhooks(kind: str, spec: type[msgspec.Struct]) -> Schema:
     group = "admissionregistration.k8s.io"
-    return Schema(kind, group, frozenset({"v1"}), WebhookConfiguration, Place.BESIDE, namespaced=False)
+    return Schema(kind, group, frozenset({"v1"}), spec, Place.BESIDE, namespaced=False)
 
 
 _SCHEMAS = (
@@ -98,8 +99,15 @@ _SCHEMAS = (
     _apps("DaemonSet", workload.DaemonSet),
     Schema("Job", "batch", frozenset({"v1"}), workload.Job),
     Schema("CronJob", "batch", frozenset({"v1"}), workload.CronJob),
-    _webhooks("MutatingWebhookConfiguration"),
-    _webhooks("ValidatingWebhookConfiguration"),
+    _webhooks("MutatingWebhookConfiguration", MutatingWebhookConfiguration),
+    _webhooks("ValidatingWebhookConfiguration", ValidatingWebhookConfiguration),
+    Schema(
+        "CustomResourceDefinition",
+        "apiextensions.k8s.io",
+        frozenset({"v1"}),
+        CustomResourceDefinition,
+        namespaced=False,
+    ),
 )
 
 SCHEMAS: Final = {(schema.group, schema.kind): schema for schema in _SCHEMAS}

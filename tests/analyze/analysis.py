@@ -19,6 +19,7 @@ VERSIONS = {
     "RequestAuthentication": "security.istio.io/v1",
     "AuthorizationPolicy": "security.istio.io/v1",
     "Telemetry": "telemetry.istio.io/v1",
+    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
     "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
 }

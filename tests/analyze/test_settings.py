@@ -168,6 +168,29 @@ def test_a_selector_does_nothing_for_gateways_of_the_gateway_api(kind):
     assert said(text, "IST0166") == [("IST0166", "a", "spec.selector")]
 
 
+def definition(kind, group, version=""):
+    annotations = f"gateway.networking.k8s.io/bundle-version: {version}" if version else ""
+    return f"""
+kind: CustomResourceDefinition
+metadata: {{name: {kind.lower()}s.{group}, annotations: {{{annotations}}}}}
+spec: {{group: {group}, names: {{kind: {kind}}}, scope: Namespaced, versions: []}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param(definition("ServiceRole", "rbac.istio.io"), "IST0002", id="a kind that is no more"),
+        pytest.param(definition("ServiceRole", "example.com"), "", id="somebody else's of that name"),
+        pytest.param(definition("TCPRoute", "gateway.networking.k8s.io", "v1.5.1"), "IST0176", id="too old"),
+        pytest.param(definition("TCPRoute", "gateway.networking.k8s.io", "v1.6.0-rc.1"), "", id="new enough"),
+        pytest.param(definition("TCPRoute", "gateway.networking.k8s.io"), "", id="of unknown age"),
+    ],
+)
+def test_definitions(text, code):
+    assert [found for found, _, _ in said(text)] == ([code] if code else [])
+
+
 def test_old_fields():
     old = """
 kind: VirtualService
