@@ -11,7 +11,9 @@ DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: a, namespace: {namespace}}}
-spec: {{template: {{metadata: {{labels: {{app: a{labels}}}, annotations: {{{annotations}}}}}, spec: {spec}}}}}
+spec:
+  selector: {{matchLabels: {{app: a}}}}
+  template: {{metadata: {{labels: {{app: a{labels}}}, annotations: {{{annotations}}}}}, spec: {spec}}}
 """
 NAMESPACE = "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{{labels}}}}}}}"
 ENABLED, DISABLED = "istio-injection: enabled", "istio-injection: disabled"
@@ -27,7 +29,7 @@ def modes(*texts: str, observed: bool = False) -> list[str]:
     return [pod.meta.labels.get(TLS_MODE, "") for pod in pods]
 
 
-def deployment(*, namespace="shop", labels="", annotations="", spec="{}") -> str:
+def deployment(*, namespace="shop", labels="", annotations="", spec="{containers: [{name: c, image: i}]}") -> str:
     labels = f", {labels}" if labels else ""
     return DEPLOYMENT.format(namespace=namespace, labels=labels, annotations=annotations, spec=spec)
 
@@ -50,7 +52,7 @@ OFFLINE = {
     "not even those in a namespace that says no": ([deployment(labels=YES), namespace(DISABLED)], ""),
     "a label comes before an annotation": ([deployment(labels=YES, annotations=NO)], "istio"),
     "not those on their host's network": (
-        [deployment(spec="{hostNetwork: true}"), namespace(ENABLED)],
+        [deployment(spec="{hostNetwork: true, containers: [{name: c, image: i}]}"), namespace(ENABLED)],
         "",
     ),
     "not those of the cluster itself": (
@@ -85,7 +87,7 @@ def test_a_pod_that_runs_already_shows_whether_it_has_one():
 LAB = {
     "everybody": (deployment(), "istio"),
     "not who says no": (deployment(labels=NO), ""),
-    "not who is on the host's network": (deployment(spec="{hostNetwork: true}"), ""),
+    "not who is on the host's network": (deployment(spec="{hostNetwork: true, containers: [{name: c, image: i}]}"), ""),
 }
 
 
