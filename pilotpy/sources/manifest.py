@@ -12,8 +12,8 @@ from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.schema import codes
 from pilotpy.schema.admission import admitted
 from pilotpy.schema.closed import closed
-from pilotpy.schema.decode import decode_object
 from pilotpy.schema.documents import Lines, documents
+from pilotpy.schema.readable import readable
 from pilotpy.sources.change import Origin
 from pilotpy.sources.disk import Content
 
@@ -65,8 +65,8 @@ def manifest(path: Path, content: Content) -> Manifest:
             implied |= {one.ref for one in (resource, *wrong) if one and one.ref and one.ref.namespace}
         findings += [located(finding, lines) for finding in wrong]
         if resource is None:
-            readable = decode_object(raw).resource
-            written = Written(readable, lines) if readable else None
+            rest = readable(raw)
+            written = Written(rest, lines) if rest else None
             broken |= {finding.ref: written for finding in wrong if finding.ref}
             if (instead := closed(raw)) is not None:
                 shut.setdefault(instead.ref, Written(instead, lines, stands_in=True))

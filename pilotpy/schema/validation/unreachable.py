@@ -18,6 +18,7 @@ from pilotpy.schema.problem import Problem, Problems, warning
 
 _UNREACHABLE = "IST0130"
 _INEFFECTIVE = "IST0131"
+_HINT = "Put the narrower match first, or take it out"
 
 
 def rules(routes: Sequence[HTTPRoute | TCPRoute | TLSRoute], at: str) -> Problems:
@@ -125,12 +126,12 @@ def _condition(match: Any) -> str:
 
 
 def _unused(route: Any, index: int, at: str, reason: str) -> Problem:
-    return warning(at, f"Rule {_name(route, index)} is not used: {reason}", code=_UNREACHABLE)
+    return warning(at, f"Rule {_name(route, index)} is not used: {reason}", _HINT, code=_UNREACHABLE)
 
 
 def _ineffective(at: str, rule: str, match: str, by: str) -> Problem:
     message = f"Match {match} of rule {rule} is not used: it is in rule {by} already"
-    return Problem(at, message, code=_INEFFECTIVE, severity=Severity.INFO)
+    return Problem(at, message, _HINT, code=_INEFFECTIVE, severity=Severity.INFO)
 
 
 def _name(one: Any, index: int) -> str:
