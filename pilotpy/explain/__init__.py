@@ -1,1 +1,1 @@
-"""Walks compiled resources as an Envoy would, and says why a request goes where it goes."""
+"""What was compiled, to people: opened, compared, and walked as an Envoy would walk it."""

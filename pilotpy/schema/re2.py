@@ -35,5 +35,10 @@ def capture_groups(regex: str) -> int:
     return int(_compiled(regex).groups)
 
 
+def matches(regex: str, text: str) -> bool:
+    """Tell whether the whole of a text matches an expression that RE2 takes."""
+    return _compiled(regex).fullmatch(text.encode(errors="surrogatepass")) is not None
+
+
 def _compiled(regex: str) -> Any:
     return re2.compile(regex.encode(errors="surrogatepass"), _OPTIONS)
