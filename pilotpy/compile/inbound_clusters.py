@@ -123,6 +123,7 @@ def inbound_cluster(q: Asking, opened: Opened, sidecar: Ref | None, spoken: Dial
 class _Served(NamedTuple):
     service: Service
     port: Port
+    besides: tuple[Service, ...]  # metrics count what arrives for these services, too
 
 
 def _served(q: Asking, opened: Opened) -> _Served | None:
@@ -131,7 +132,8 @@ def _served(q: Asking, opened: Opened) -> _Served | None:
     if target is None or found is None:
         return None
     port = next((port for port in found.ports if port.number == target.port), None)
-    return _Served(found, port) if port else None
+    besides = (q(service, key) for key in target.besides)
+    return _Served(found, port, tuple(one for one in besides if one)) if port else None
 
 
 def _policy(q: Asking, opened: Opened, sidecar: Ref | None) -> tuple[TrafficPolicy, Ref | None]:
@@ -165,7 +167,7 @@ def _upstream_of(draft: Draft, upstream: tuple[str, int] | None) -> None:
 def _metadata(served: _Served | None, rule: Ref | None) -> bytes:
     if served is None or served.service.mesh_external:
         return b""
-    fields: dict[str, Value] = {"services": [service_fields(served.service)]}
+    fields: dict[str, Value] = {"services": [service_fields(one) for one in (served.service, *served.besides)]}
     if rule is not None:
         fields["config"] = config_path(rule)
     return delimited(Cluster.METADATA_FIELD_NUMBER, filter_metadata(ISTIO, fields))

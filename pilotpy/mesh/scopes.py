@@ -64,4 +64,5 @@ def find(q: Asking, scope: Scope, host: str) -> Selected | None:
 @query
 def fallback(q: Asking) -> Fallback:
     """Return where traffic to unknown destinations goes, as the mesh has it."""
-    return Fallback(allow_any=q(mesh_config).outbound_traffic_policy.mode == "ALLOW_ANY")
+    # ALLOW_ANY_DYNAMIC_DNS without its look-up of hosts is ALLOW_ANY; what is allowed must not become forbidden.
+    return Fallback(allow_any=q(mesh_config).outbound_traffic_policy.mode != "REGISTRY_ONLY")

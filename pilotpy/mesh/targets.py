@@ -42,7 +42,9 @@ def service_targets(q: Asking, behind: Behind) -> tuple[Target, ...]:
     found.sort(key=lambda pair: (pair[0].age[0], pair[0].key.host))
     targets: dict[int, Target] = {}
     for served, target in found:
-        targets.setdefault(target.target, Target(served.key, target.port, target.target))
+        first = targets.setdefault(target.target, Target(served.key, target.port, target.target))
+        if target.port == first.port and served.key not in (first.service, *first.besides):
+            targets[target.target] = first._replace(besides=(*first.besides, served.key))
     return tuple(targets[number] for number in sorted(targets))
 
 

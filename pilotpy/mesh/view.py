@@ -120,6 +120,7 @@ class Target(NamedTuple):
     service: ServiceKey
     port: int  # the service's number
     target: int  # the workload's number
+    besides: tuple[ServiceKey, ...] = ()  # younger services whose port of the same number leads there too
 
 
 class Mode(Enum):

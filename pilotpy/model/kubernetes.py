@@ -111,7 +111,7 @@ class ObjectReference(Message, frozen=True):
 class EndpointSlice(Message, frozen=True):
     """Some of a service's endpoints; label ``kubernetes.io/service-name`` says of which."""
 
-    address_type: Literal["IPv4", "IPv6", "FQDN"]
+    address_type: Literal["", "IPv4", "IPv6", "FQDN"] = ""  # "": its author forgot it
     endpoints: tuple[SliceEndpoint, ...] = ()
     ports: tuple[EndpointPort, ...] = ()
 

@@ -235,6 +235,14 @@ def test_the_workloads_own_port_is_reached_as_the_connection_was_going():
     }
 
 
+def test_metrics_of_a_port_know_all_services_that_lead_to_it_by_the_same_number():
+    younger = REVIEWS_SERVICE.replace("name: reviews", "name: also", 1)
+    other = younger.replace("name: also", "name: elsewhere", 1).replace("port: 9080", "port: 81")
+    found = Client(POD, REVIEWS_SERVICE, younger, other).clusters["inbound|8080||"]
+    services = found["metadata"]["filter_metadata"]["istio"]["services"]
+    assert sorted(one["name"] for one in services) == ["also", "reviews"]
+
+
 def test_the_workloads_own_port_may_be_at_its_loopback():
     mesh = MeshConfig(inbound_traffic_policy=InboundTrafficPolicy(mode="LOCALHOST"))
     found = Client(POD, REVIEWS_SERVICE, mesh=mesh).clusters["inbound|8080||"]

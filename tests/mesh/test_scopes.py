@@ -295,3 +295,5 @@ def test_unknown_destinations_go_where_the_mesh_says():
     assert world.scope("bank").fallback == Fallback(allow_any=True)
     world.settings(outbound_traffic_policy=OutboundTrafficPolicy(mode="REGISTRY_ONLY"))
     assert world.scope("bank").fallback == Fallback(allow_any=False)
+    world.settings(outbound_traffic_policy=OutboundTrafficPolicy(mode="ALLOW_ANY_DYNAMIC_DNS"))
+    assert world.scope("bank").fallback == Fallback(allow_any=True)

@@ -116,6 +116,13 @@ def test_what_an_api_server_would_refuse_of_a_service(ports, field):
     assert [(one.code, one.field) for one in findings] == [(codes.INVALID, field)]
 
 
+def test_a_slice_whose_family_was_forgotten_counts_with_a_warning():
+    raw = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "s"}}
+    resource, findings = admitted(raw | {"endpoints": [{"addresses": ["10.0.0.1"]}]})
+    assert resource is not None
+    assert [(one.severity, one.field) for one in findings] == [(Severity.WARNING, "addressType")]
+
+
 def test_a_header_value_of_many_percent_signs_is_judged_at_once():
     value = "%%" * 5000 + "%"
     spec = f"{{hosts: [a], http: [{{headers: {{request: {{set: {{x: '{value}'}}}}}}, {RULE}}}]}}"

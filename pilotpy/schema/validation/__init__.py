@@ -1,4 +1,7 @@
-"""What Istio's admission (and, for Services, Kubernetes') refuses or warns about, one module per kind, as findings."""
+"""What Istio's admission refuses or warns about, one module per kind, as findings.
+
+Of Kubernetes' own kinds, Services and EndpointSlices are looked at, as an API server would.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pilotpy.model.resource import Finding, Resource
 from pilotpy.schema.problem import Problems, bounded
 from pilotpy.schema.validation.authorization_policy import authorization_policy
 from pilotpy.schema.validation.destination_rule import destination_rule
+from pilotpy.schema.validation.endpoint_slice import endpoint_slice
 from pilotpy.schema.validation.envoy_filter import envoy_filter
 from pilotpy.schema.validation.extensions import traffic_extension, wasm_plugin
 from pilotpy.schema.validation.gateway import gateway
@@ -27,6 +31,7 @@ from pilotpy.schema.validation.workload import workload_entry, workload_group
 _CHECKS: Final[dict[str, Callable[[Resource[Any]], Problems]]] = {
     "AuthorizationPolicy": authorization_policy,
     "DestinationRule": destination_rule,
+    "EndpointSlice": endpoint_slice,
     "EnvoyFilter": envoy_filter,
     "Gateway": gateway,
     "PeerAuthentication": peer_authentication,
@@ -45,7 +50,7 @@ _CHECKS: Final[dict[str, Callable[[Resource[Any]], Problems]]] = {
 
 
 def validate(resource: Resource[Any]) -> list[Finding]:
-    """What is wrong with a resource that has the right form. Of Kubernetes' own kinds only Services are looked at."""
+    """What is wrong with a resource that has the right form."""
     check = _CHECKS.get(resource.ref.kind)
     if check is None:
         return []
