@@ -7,6 +7,7 @@ from typing import cast
 
 from pilotpy.analyze.missing import missing
 from pilotpy.analyze.pods import Pairs, pairs, pods_anywhere, spelled
+from pilotpy.analyze.repetition import once
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.kinds import GATEWAYS, SERVICES
 from pilotpy.model.gateway import Gateway, Server, ServerTLSSettings
@@ -39,7 +40,7 @@ def workload_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
         hint = "Select the labels of a gateway's Pods; Istio's own has istio: ingressgateway"
         return (missing(ref, "spec.selector", "selector", spelled(selector), hint),)
     ports = {port for pod in pods for port in q(offered_ports, pod.namespace, pod.labels)}
-    return tuple(
+    return once(
         _port_not_offered(ref, index, server.port.number, selector)
         for index, server in enumerate(gateway.spec.servers)
         if server.port and server.port.number not in ports
@@ -77,17 +78,17 @@ def conflict_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
 
 @query
 def certificate_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
-    """Return a finding for each server whose certificate a server of another Gateway on its Pods has too."""
+    """Return a finding for each other Gateway on its Pods that has a certificate of this one."""
     gateway = q.get(GATEWAYS, ref.namespace, ref.name)
     found = []
     for rival in _near(q, gateway) if gateway else ():
         if gateway and not gateway.spec.selector.items() <= rival.spec.selector.items():
             continue
         for index, server in enumerate(gateway.spec.servers if gateway else ()):
-            for number, other in enumerate(rival.spec.servers):
-                if server.tls and other.tls and _same_certificate(server.tls, other.tls):
-                    found.append(_duplicate(ref, index, rival.ref, number))
-    return tuple(found)
+            tls = [other.tls for other in rival.spec.servers if other.tls]
+            if server.tls and any(_same_certificate(server.tls, other) for other in tls):
+                found.append(_duplicate(ref, index, rival.ref))
+    return once(found)
 
 
 def _near(q: Asking, gateway: Resource[Gateway]) -> Iterator[Resource[Gateway]]:
@@ -147,12 +148,12 @@ def _conflict(ref: Ref, index: int, server: Server, selector: Pairs, names: list
     )
 
 
-def _duplicate(ref: Ref, index: int, rival: Ref, number: int) -> Finding:
+def _duplicate(ref: Ref, index: int, rival: Ref) -> Finding:
     return Finding(
         code="IST0138",
         severity=Severity.WARNING,
         message=f"Duplicate certificate in multiple gateways [{_name(ref)} {_name(rival)}] may cause 404s"
-        f" if clients re-use HTTP2 connections: server {number} of {_name(rival)} has it too",
+        " if clients re-use HTTP2 connections",
         ref=ref,
         field=f"spec.servers[{index}].tls",
         hint="Serve all hosts of a certificate from one Gateway",

@@ -8,6 +8,7 @@ from pilotpy.analyze.image_types import image_type
 from pilotpy.analyze.injection import INJECTION, PROXY, REVISION, injector, proxy_of
 from pilotpy.analyze.kinds import DEPLOYMENTS, MUTATING_WEBHOOKS
 from pilotpy.analyze.pods import PODS_BY_NAMESPACE
+from pilotpy.analyze.repetition import once
 from pilotpy.analyze.webhooks import chosen
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.kinds import NAMESPACES, PODS
@@ -55,7 +56,7 @@ def pod_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     if pod is None:
         return ()
     left = (_left(ref, Severity.ERROR),) if _is_open(pod.spec) else ()
-    return (*left, *_users(ref, pod.meta, pod.spec, "spec"))
+    return (*left, *once(_users(ref, pod.meta, pod.spec, "spec")))
 
 
 @query
@@ -72,7 +73,7 @@ def template_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
         chosen(one.namespace_selector, labels[0]) and chosen(one.object_selector, labels[1]) for one in hooks
     )
     left = (_left(ref, Severity.WARNING),) if _is_open(pod.spec) and not injected else ()
-    return (*left, *_users(ref, deployment.meta, pod.spec, "spec.template.spec"))
+    return (*left, *once(_users(ref, deployment.meta, pod.spec, "spec.template.spec")))
 
 
 def _is_open(pod: PodSpec) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pilotpy.analyze.repetition import once
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.kinds import SIDECARS, VIRTUAL_SERVICES
 from pilotpy.model.resource import Finding, Ref, Severity
@@ -12,7 +13,7 @@ from pilotpy.schema.codes import DEPRECATED
 def route_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     """Return a finding for each deprecated field of a VirtualService."""
     found = q.get(VIRTUAL_SERVICES, ref.namespace, ref.name)
-    return tuple(
+    return once(
         Finding(
             code=DEPRECATED,
             severity=Severity.WARNING,

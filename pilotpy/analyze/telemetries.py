@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pilotpy.analyze.missing import missing
 from pilotpy.analyze.pods import Pairs, pairs, spelled
+from pilotpy.analyze.repetition import once
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.kinds import TELEMETRIES
@@ -55,7 +56,7 @@ def rival_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
 
 @query
 def provider_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
-    """Return a finding for each access log without a provider, and for each tracer that is no more."""
+    """Return a finding if an access log has no provider, and one for each tracer that is no more."""
     found = q.get(TELEMETRIES, ref.namespace, ref.name)
     if found is None:
         return ()
@@ -70,7 +71,7 @@ def provider_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
         for number, provider in enumerate(tracing.providers):
             if provider.name in gone:
                 doubtful.append(_gone(ref, f"spec.tracing[{index}].providers[{number}]", provider.name))
-    return tuple(doubtful)
+    return once(doubtful)
 
 
 def _for_one(ref: Ref, names: list[str], pod: str) -> Finding:

@@ -7,6 +7,7 @@ from itertools import product
 from urllib.parse import urlsplit
 
 from pilotpy.analyze.kinds import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from pilotpy.analyze.repetition import once
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.kinds import SERVICES
@@ -85,19 +86,19 @@ def overlap_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
             others = sorted(taking - {f"{ref.name}/{one.name}"})
             if f"{ref.name}/{one.name}" in taking and others:
                 found.append(_overlap(ref, index, others))
-    return tuple(dict.fromkeys(found))
+    return once(found)
 
 
 @query
 def service_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
-    """Return a finding for each webhook that injects by a Service that is not there."""
+    """Return a finding for each Service that injects and is not there."""
     own = q.get(MUTATING_WEBHOOKS, "", ref.name)
     found = []
     for index, one in enumerate(own.spec.webhooks if own and _injecting(own) else ()):
         service = one.client_config.service
         if service and q.get(SERVICES, service.namespace, service.name) is None:
             found.append(_no_service(ref, index, f"{service.namespace}/{service.name}"))
-    return tuple(found)
+    return once(found)
 
 
 def _revisions(written: Resource[WebhookConfiguration]) -> Iterator[str]:
