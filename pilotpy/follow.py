@@ -7,7 +7,8 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
-from pilotpy.compile.collections import COLLECTIONS
+from pilotpy.authority.keeping import Keys, MeshAuthority, keeping
+from pilotpy.compile.collections import BY_NAME, COLLECTIONS
 from pilotpy.engine import Engine
 from pilotpy.mesh.inputs import puts
 from pilotpy.mesh.views import view
@@ -28,24 +29,33 @@ _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 
 @contextlib.asynccontextmanager
-async def following(folder: Folder, settings: Settings) -> AsyncIterator[Server]:
-    """A server that is ready: everything that the folder said first has been compiled. Raises ``OSError``."""
+async def following(folder: Folder, settings: Settings, keys: Keys | None = None) -> AsyncIterator[Server]:
+    """A server that is ready: everything that the folder said first has been compiled.
+
+    With ``keys``, proxies get certificates of it and may prove who they are. Raises ``OSError``, ``CaError``.
+    """
     async with contextlib.AsyncExitStack() as inside:
-        server = await inside.enter_async_context(
-            serving(Engine(), Answers(view, COLLECTIONS), settings, instruments())
-        )
+        answers = Answers(view, COLLECTIONS, BY_NAME)
+        server = await inside.enter_async_context(serving(Engine(), answers, settings, instruments()))
         changes = folder.watch()
-        submit(server.compiler, await anext(changes))
+        first = await anext(changes)
+        submit(server.compiler, first)
         told = _told(folder, frozenset())
-        keys = keeping_keys(server.compiler, Door(networks(settings.blocked_key_networks)), server.instruments.metrics)
-        await inside.enter_async_context(keys)
-        await server.open()
-        follow = asyncio.create_task(_follow(folder, changes, server.compiler, told), name="folder")
+        authority = None
+        if keys is not None:
+            await server.compiler.caught_up()
+            authority = await inside.enter_async_context(keeping(keys, server))
+            authority.follow(first)
+        door = Door(networks(settings.blocked_key_networks))
+        await inside.enter_async_context(keeping_keys(server.compiler, door, server.instruments.metrics))
+        await server.open(authority.identified if authority is not None else None)
+        follow = asyncio.create_task(_follow(folder, changes, server.compiler, authority, told), name="folder")
         try:
             yield server
         finally:
             follow.cancel()
             await asyncio.gather(follow, return_exceptions=True)
+            await server.close()
 
 
 def submit(compiler: LocalCompiler, changes: list[Change]) -> None:
@@ -56,10 +66,16 @@ def submit(compiler: LocalCompiler, changes: list[Change]) -> None:
 
 
 async def _follow(
-    folder: Folder, changes: AsyncIterator[list[Change]], compiler: LocalCompiler, told: frozenset[Finding]
+    folder: Folder,
+    changes: AsyncIterator[list[Change]],
+    compiler: LocalCompiler,
+    authority: MeshAuthority | None,
+    told: frozenset[Finding],
 ) -> None:
     async for batch in changes:
         submit(compiler, batch)
+        if authority is not None:
+            authority.follow(batch)
         told = _told(folder, told)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pilotpy.cli import agent, analyze, compile, diff, lab, serve, validate  # noqa: A004  # the command's name
+from pilotpy_ca.cli import app as ca
 
 app = typer.Typer(
     name="pilotpy",
@@ -20,6 +21,7 @@ app.command()(analyze.analyze)
 app.command()(validate.validate)
 app.add_typer(lab.app, name="lab")
 app.add_typer(agent.app, name="agent")
+app.add_typer(ca, name="ca")
 
 
 def main() -> None:

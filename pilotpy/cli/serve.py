@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pilotpy.cli.options import MeshConfigFile, MeshNetworksFile, fail, paths_of
+from pilotpy_ca.cli import default_folder
 
 if TYPE_CHECKING:
+    from pilotpy.authority.keeping import Keys
     from pilotpy.ops.settings import Settings
     from pilotpy.sources.folder import Folder
 
@@ -18,15 +20,42 @@ def serve(
     folders: Annotated[
         list[Path], typer.Option("--dir", help="File or folder to read and to watch; may be repeated.", metavar="PATH")
     ],
+    ca_dir: Annotated[
+        Path,
+        typer.Option(help="Folder of the keys; made if there is none.", metavar="DIR", default_factory=default_folder),
+    ],
     mesh_config: MeshConfigFile = None,
     mesh_networks: MeshNetworksFile = None,
-    grpc_address: Annotated[str, typer.Option("--grpc-address", "--grpcAddr", help="Where to serve ADS.")] = ":15010",
+    grpc_address: Annotated[
+        str, typer.Option("--grpc-address", "--grpcAddr", help="Where to serve ADS in plaintext; empty: nowhere.")
+    ] = ":15010",
+    secure_grpc_address: Annotated[
+        str,
+        typer.Option(
+            "--secure-grpc-address",
+            "--secureGRPCAddr",
+            help="Where to serve ADS and certificates over TLS; empty: nowhere.",
+        ),
+    ] = ":15012",
     http_address: Annotated[
         str, typer.Option("--http-address", "--httpAddr", help="Where to answer /ready and /debug; empty: nowhere.")
     ] = ":8080",
     monitoring_address: Annotated[
         str, typer.Option("--monitoring-address", "--monitoringAddr", help="Where to show metrics; empty: nowhere.")
     ] = ":15014",
+    ca: Annotated[bool, typer.Option(help="Give workloads certificates, and let them prove who they are.")] = True,
+    cacerts: Annotated[
+        Path | None, typer.Option(help="Folder with a signer of your own, as in Secret cacerts.", metavar="DIR")
+    ] = None,
+    token_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write root-cert.pem, and a token for each Pod as NAMESPACE/POD/istio-token.", metavar="DIR"
+        ),
+    ] = None,
+    clock_speed: Annotated[
+        float, typer.Option(help="How much faster keys and certificates age: their lives are divided by it.")
+    ] = 1.0,
     log_as_json: Annotated[bool, typer.Option("--log-as-json", "--log_as_json", help="Log JSON lines.")] = False,
 ) -> None:
     """Serve ADS to Envoys from folders of YAML, and follow their edits."""
@@ -34,22 +63,30 @@ def serve(
     import os
     import sys
 
+    from pilotpy.authority.keeping import Keys
+    from pilotpy.authority.terms import terms_of
     from pilotpy.ops.logs import log_to
     from pilotpy.ops.settings import Settings, Wrong
     from pilotpy.sources.folder import Folder
+    from pilotpy_ca.errors import CaError
 
     log_to(sys.stderr, as_json=log_as_json)
     paths_of(folders, None)
     try:
         settings = Settings.of(os.environ)._replace(
-            grpc_address=grpc_address, http_address=http_address, monitoring_address=monitoring_address
+            grpc_address=grpc_address,
+            secure_grpc_address=secure_grpc_address,
+            http_address=http_address,
+            monitoring_address=monitoring_address,
         )
-        asyncio.run(_serve(Folder(folders, mesh_config=mesh_config, mesh_networks=mesh_networks), settings))
-    except (OSError, Wrong) as error:
+        terms = terms_of(os.environ, speed=clock_speed)
+        keys = Keys(ca_dir, terms, cacerts, token_dir or ca_dir.parent / "tokens", clock_speed) if ca else None
+        asyncio.run(_serve(Folder(folders, mesh_config=mesh_config, mesh_networks=mesh_networks), settings, keys))
+    except (CaError, OSError, Wrong) as error:
         fail(str(error))
 
 
-async def _serve(folder: Folder, settings: Settings) -> None:
+async def _serve(folder: Folder, settings: Settings, keys: Keys | None) -> None:
     import asyncio
     import signal
 
@@ -58,6 +95,9 @@ async def _serve(folder: Folder, settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with following(folder, settings) as server:
-        print(f"serving ADS on {server.address}")
+    async with following(folder, settings, keys) as server:
+        if server.address:
+            print(f"serving ADS on {server.address}")
+        if server.secure_address and keys is not None:
+            print(f"serving ADS and certificates on {server.secure_address}; roots and tokens are in {keys.projected}")
         await stop.wait()

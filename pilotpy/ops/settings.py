@@ -32,6 +32,8 @@ class Settings(NamedTuple):
     connection_age: timedelta | None = None
     shutdown: timedelta = timedelta(seconds=10)
     system_namespace: str = "istio-system"
+    revision: str = ""  # of this control plane, where there are several
+    custom_hosts: str = ""  # more names of its certificate, separated by commas
     blocked_key_networks: tuple[str, ...] = ()  # ranges that keys of token issuers are not fetched from
 
     @classmethod
@@ -49,6 +51,7 @@ class Settings(NamedTuple):
                     raise Wrong(f"{variable}: {text!r} is not a number") from None
         if text := environment.get(_BLOCKED):
             found["blocked_key_networks"] = _ranges(text)
+        found |= {name: text for name, variable in _TEXTS.items() if (text := environment.get(variable))}
         return cls()._replace(**found)
 
 
@@ -58,6 +61,7 @@ _SPANS: Final = {
     "endpoint_window": "PILOTPY_ENDPOINT_WINDOW",
     "answer_patience": "PILOTPY_ANSWER_PATIENCE",
 }
+_TEXTS: Final = {"system_namespace": "POD_NAMESPACE", "revision": "REVISION", "custom_hosts": "ISTIOD_CUSTOM_HOST"}
 _NUMBERS: Final = (
     ("streams_per_second", "PILOT_MAX_REQUESTS_PER_SECOND", float),
     ("large_pushes", "PILOT_PUSH_THROTTLE", int),

@@ -75,9 +75,10 @@ class Server:
         return await transport.start(self.edge.serve)
 
     async def close(self) -> None:
-        """Hang up on all, and serve nobody any more."""
+        """Hang up on all, and serve nobody any more. May be called again."""
         await self.edge.close()
-        await asyncio.gather(*(transport.stop(self.settings.shutdown) for transport in self._transports))
+        transports, self._transports = self._transports, []
+        await asyncio.gather(*(transport.stop(self.settings.shutdown) for transport in transports))
 
 
 @contextlib.asynccontextmanager

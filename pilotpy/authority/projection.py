@@ -1,0 +1,57 @@
+"""What Pods are given to prove who they are where there is no kubelet: files in a folder, kept fresh.
+
+`root-cert.pem` holds the roots that a control plane's certificate leads to, `<namespace>/<pod>/istio-token` a token for
+each Pod, as Kubernetes projects them into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pilotpy.model.resource import Ref
+from pilotpy.sources.change import Change
+from pilotpy_ca.errors import StorageError
+from pilotpy_ca.tokens import ProjectedTokens, TokenIssuer, Workload
+
+_ROOTS: Final = "root-cert.pem"
+
+
+class Projection:
+    """Follows the Pods of a folder."""
+
+    def __init__(self, folder: Path, issuer: TokenIssuer) -> None:
+        self._folder = folder
+        self._tokens = ProjectedTokens(folder, issuer)
+        self._pods: dict[Ref, Workload] = {}
+        self._roots = b""
+
+    def follow(self, changes: Iterable[Change]) -> None:
+        """Take note of Pods that came, changed or went."""
+        for ref, _, _, pod in changes:
+            if ref.kind != "Pod":
+                continue
+            if pod is None:
+                self._pods.pop(ref, None)
+            else:
+                account = pod.spec.service_account_name or pod.spec.service_account or "default"
+                self._pods[ref] = Workload(ref.namespace, account, ref.name)
+
+    def keep(self, roots: bytes, now: datetime) -> None:
+        """Write what is missing, old or different. To be called about once a second. Raises `StorageError`."""
+        if roots != self._roots:
+            self._write_roots(roots)
+            self._roots = roots
+        self._tokens.project(self._pods.values(), now)
+
+    def _write_roots(self, roots: bytes) -> None:
+        path = self._folder / _ROOTS
+        scratch = path.with_suffix(".tmp")
+        try:
+            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            scratch.write_bytes(roots)
+            scratch.replace(path)
+        except OSError as error:
+            raise StorageError(f"{path}: {error.strerror}") from error
