@@ -88,11 +88,12 @@ class Script:
 
 
 def renewal_due(signer: Signer, terms: Terms, now: datetime) -> bool:
-    """Whether a self-signed root is to be renewed: little of its life is left, though there is some, or none at all."""
+    """Whether a self-signed root is to be renewed: little of its life is left, or none."""
     if not signer.self_signed or len(signer.roots) > 1:
         return False
     root = signer.certificate
-    life = root.not_valid_after_utc - root.not_valid_before_utc
+    # A root that was renewed began with its first certificate: what counts is the life of one.
+    life = min(root.not_valid_after_utc - root.not_valid_before_utc, terms.root_life)
     return root.not_valid_after_utc - now < life * terms.renewal_share
 
 
