@@ -8,6 +8,7 @@ stops the wave there. The engine has one writer and no clock, and is not shared 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -19,6 +20,8 @@ from pilotpy.engine.store import BUCKETS, BY, KEYS, Cell, Store
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_FAILURES = 100
+
 
 class Engine:
     """Keeps inputs and answers. It is also the ``q`` that running queries read through."""
@@ -29,6 +32,7 @@ class Engine:
         self._store = store if store is not None else Store()
         self._nodes: dict[tuple[Any, ...], Node] = {}  # by cell, or by (query, arguments)
         self._woken: dict[Node, None] = {}
+        self._failed: deque[Failure] = deque(maxlen=_FAILURES)
         self._reads: dict[Node, None] = {}  # of the query that runs now
         self._notes: list[object] = []
         self._stop: Callable[[], bool] | None = None
@@ -108,6 +112,12 @@ class Engine:
         """Return the held answers that are to be asked again, and forget them: each once, oldest first."""
         woken, self._woken = self._woken, {}
         return [(node.query, node.key) for node in woken if node.query is not None]
+
+    def failed(self) -> list[Failure]:
+        """Return the failures of declared leaves, and forget them: oldest first, at most the last 100."""
+        failed = list(self._failed)
+        self._failed.clear()
+        return failed
 
     def notes(self, query: Query[P, T], /, *args: P.args, **kwargs: P.kwargs) -> list[object]:
         """Ask, then return the notes of this answer and of all that it read; each answer's once."""
@@ -258,7 +268,9 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # a leaf's boundary: what fails inside it stays inside it
             if query.otherwise is None:
                 return Raised(error)
-            self._notes.append(Failure(query.name, node.key, f"{type(error).__name__}: {error}"))
+            failure = Failure(query.name, node.key, f"{type(error).__name__}: {error}")
+            self._failed.append(failure)
+            self._notes.append(failure)
             return query.otherwise(*node.key)
 
     def _link(self, node: Node, old: Iterable[Node], new: dict[Node, None]) -> None:

@@ -227,6 +227,8 @@ class LocalCompiler:
             self._metrics.errors.add()
             _LOG.exception("compile failed", extra=fields(query=query.name, args=repr(args)[:500]))
             return True
+        finally:
+            self._tell_failed()
         if (act := self._acts.get(asked)) is not None:
             act(answer)
         elif isinstance(answer, Tree):
@@ -239,6 +241,13 @@ class LocalCompiler:
             for seat, _ in tuple(self._users[asked]):
                 seat.moved(answer)
         return True
+
+    def _tell_failed(self) -> None:
+        """Count and log the leaves in whose place something safe is served."""
+        for failure in self.engine.failed():
+            self._metrics.errors.add()
+            where = fields(query=failure.query, args=repr(failure.key)[:500])
+            _LOG.error("a stand-in is served: %s", failure.reason, extra=where)
 
     def _tell_absent(self, asked: Asked) -> None:
         """Count and log what was asked for by name and is not given."""

@@ -88,6 +88,8 @@ def test_a_failed_leaf_gives_its_stand_in_and_a_note() -> None:
     assert engine.ask(shelf, "n") == ("n/apple: ask the clerk", "n/bread: 5")
     (failure,) = engine.notes(shelf, "n")
     assert failure == Failure("tests.engine.shop.label", ("n", "apple"), "ValueError: price -1")
+    assert engine.failed() == [failure]
+    assert engine.failed() == []
     engine.apply([stock(Good("n", "apple", 4))])
     assert engine.ask(shelf, "n") == ("n/apple: 4", "n/bread: 5")
     assert engine.notes(shelf, "n") == []

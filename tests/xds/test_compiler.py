@@ -220,3 +220,29 @@ async def test_an_answer_that_fails_leaves_the_last_good_one_and_the_others():
         world.change(Put(BAD, ("x",), "broken"), put(LISTENER, "l"))
         assert await client.next() == {CLUSTER.url: {"good"}, LISTENER.url: {"l"}}
         assert world.instruments.metrics.errors[""] == 1
+
+
+@query(otherwise=lambda _: put(CLUSTER, "stand-in").value[1])
+def fragile(q, name):
+    if q.by(BAD_ONES, ""):
+        raise ValueError("too hot")
+    return put(CLUSTER, name).value[1]
+
+
+@query
+def of_fragile_ones(q, url, namespace):  # as above
+    return Tree([q(fragile, "leaf")])
+
+
+@asynchronous
+async def test_a_leaf_that_fails_is_served_as_its_stand_in_and_said_once(caplog):
+    world = World()
+    collections = world.compiler._collections | {CLUSTER.url: Collection(of_fragile_ones, lambda _: (CLUSTER.url, ""))}
+    async with compiling(World(answers=Answers(world.compiler._view, collections))) as world:
+        client = Client(world, "one")
+        client.seat.want(CLUSTER.url)
+        assert await client.next() == {CLUSTER.url: {"leaf"}}
+        world.change(Put(BAD, ("x",), "broken"))
+        assert await client.next() == {CLUSTER.url: {"stand-in"}}
+        assert world.instruments.metrics.errors[""] == 1
+        assert [one.getMessage() for one in caplog.records] == ["a stand-in is served: ValueError: too hot"]
