@@ -1,6 +1,6 @@
 """From a question in DNS' wire format to the mesh's answer to it, or the finding that somebody else must be asked.
 
-Pure. Only addresses are answered for; everything else goes to the name servers of the pod.
+Nothing but bytes in and out. Only addresses are answered for; everything else goes to the name servers of the pod.
 
 Source  RFC 1035, RFC 2308 (a name without such a record), RFC 6891 (sizes); istio/istio ``pkg/dns/client/dns.go``.
 """
@@ -14,6 +14,7 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
+import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
@@ -33,8 +34,8 @@ class Elsewhere(Enum):
     NOTHING = auto()  # not a question; to answer it would be to talk to whoever pretended to ask
 
 
-def answer(question: bytes, book: NameBook | None, turn: int, *, udp: bool) -> bytes | Elsewhere:
-    """The answer to a question. ``book``: None before the first table; ``turn``: which address comes first."""
+def answer(question: bytes, book: NameBook | None, *, udp: bool) -> bytes | Elsewhere:
+    """The answer to a question, its addresses in an order of chance. ``book``: None before the first table."""
     try:
         asked = dns.message.from_wire(question, ignore_trailing=True)
     except dns.exception.DNSException:
@@ -61,9 +62,8 @@ def answer(question: bytes, book: NameBook | None, turn: int, *, udp: bool) -> b
             dns.rrset.from_text(one.name, _SECONDS_TO_KEEP, dns.rdataclass.IN, dns.rdatatype.CNAME, owner.to_text())
         )
     if found.addresses:
-        first = turn % len(found.addresses)
-        turned = found.addresses[first:] + found.addresses[:first]
-        made.answer.append(dns.rrset.from_text(owner, _SECONDS_TO_KEEP, dns.rdataclass.IN, one.rdtype, *turned))
+        held = dns.rrset.from_text(owner, _SECONDS_TO_KEEP, dns.rdataclass.IN, one.rdtype, *found.addresses)
+        made.answer.append(held)  # to_wire shuffles it
     size = max(asked.payload, _PLAIN_UDP) if udp else 0
     return made.to_wire(max_size=size, prefer_truncation=True)
 

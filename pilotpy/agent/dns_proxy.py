@@ -11,7 +11,7 @@ import asyncio
 import logging
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from typing import Any, Final
 
@@ -48,7 +48,6 @@ class DnsProxy:
         self.asked = self.forwarded = self.failed = 0
         self._resolver = resolver
         self._network = network
-        self._turn = 0
         self._under_way = set[asyncio.Task[None]]()
 
     def take(self, table: NameTable) -> None:
@@ -81,17 +80,13 @@ class DnsProxy:
     async def reply(self, question: bytes, *, udp: bool) -> bytes | None:
         """The answer to one question; None if it is none."""
         self.asked += 1
-        self._turn += 1
-        own = answer(question, self.book, self._turn, udp=udp)
+        own = answer(question, self.book, udp=udp)
         if own is Elsewhere.FORWARD:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE.total_seconds()):
-                    return await self._forwarded(question, udp=udp)
-            own = failure(question)
+            own = await self._forwarded(question, udp=udp)
         return own if isinstance(own, bytes) else None
 
-    async def _forwarded(self, question: bytes, *, udp: bool) -> bytes:
-        """The first answer of a name server. Raises TimeoutError if there is none."""
+    async def _forwarded(self, question: bytes, *, udp: bool) -> bytes | Elsewhere:
+        """The first answer of a name server; that there is none if none comes in time."""
         self.forwarded += 1
         servers = self._resolver.servers
         for server in servers:
@@ -103,7 +98,7 @@ class DnsProxy:
             except (OSError, asyncio.IncompleteReadError) as failed:  # TimeoutError is an OSError
                 _LOG.debug("name server", extra=fields(server=server, reason=repr(failed)))
         self.failed += 1
-        raise TimeoutError
+        return failure(question)
 
     async def _asked_over_udp(self, question: bytes, host: str, port: int) -> bytes:
         loop = asyncio.get_running_loop()

