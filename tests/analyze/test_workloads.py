@@ -135,6 +135,11 @@ AUTO = "{name: istio-proxy, image: auto}"
             id="the proxy's user for all of a Pod",
         ),
         pytest.param(
+            pod(containers=", ".join(f"{{name: {n}, image: i, securityContext: {{runAsUser: 1337}}}}" for n in "ab")),
+            [("IST0144", "p", "spec.containers[0].securityContext.runAsUser")],
+            id="the proxy's user twice in a Pod",
+        ),
+        pytest.param(
             pod(labels="istio: pilot", more=", securityContext: {runAsUser: 1337}"),
             [],
             id="the control plane's own Pods",
