@@ -20,7 +20,8 @@ from pilotpy.model.resource import Finding, Severity
 
 NEWEST: Final = 65535  # the minor version of a proxy that does not say one
 
-_TYPES: Final = frozenset({"sidecar", "router", "waypoint", "ztunnel", "agentgateway"})
+_SERVED: Final = frozenset({"sidecar"})
+_TYPES: Final = _SERVED | {"router", "waypoint", "ztunnel", "agentgateway"}
 _VERSION: Final = re.compile(r"[1-9][0-9]*\.([0-9]+)\.[0-9]+")
 _MALFORMED: Final = "PP0101"
 
@@ -98,6 +99,9 @@ def proxy_from_node(
     kind, ip, name, domain = parts
     if kind not in _TYPES:
         return _malformed(f"node id {node_id[:200]!r} is of an unknown type {kind!r}")
+    if kind not in _SERVED:
+        # What a sidecar is given would open a gateway to everybody: nothing is better.
+        return _malformed(f"node id {node_id[:200]!r} is of type {kind!r}, and only sidecars are served yet")
     try:
         said = _Said(metadata)
         ips = said.addresses("INSTANCE_IPS") or _addresses((ip,))

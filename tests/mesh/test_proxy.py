@@ -56,6 +56,10 @@ def test_extensions_tell_more_than_a_version():
         pytest.param("sidecar~10.1.2.3~web.shop", {}, "not of the form", id="three parts"),
         pytest.param(ID + "~more", {}, "not of the form", id="five parts"),
         pytest.param(ID.replace("sidecar", "car"), {}, "unknown type 'car'", id="an unknown type"),
+        *(
+            pytest.param(ID.replace("sidecar", kind), {}, "only sidecars are served", id=f"a {kind}")
+            for kind in ("router", "waypoint", "ztunnel", "agentgateway")
+        ),
         pytest.param(ID.replace("10.1.2.3", "here"), {}, "no valid address", id="no address at all"),
         pytest.param(ID, {"LABELS": "{"}, "LABELS is not JSON", id="labels that do not parse"),
         pytest.param(ID, {"LABELS": {"a": 1}}, "LABELS does not map", id="labels that are no texts"),

@@ -2,8 +2,12 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
+from pilotpy.engine import Put
+from pilotpy.mesh.kinds import PROXIES
+from pilotpy.mesh.proxy import proxy_from_node
 from pilotpy.mesh.service import Locality
 from pilotpy.mesh.view import Features, Listening, Place
 from pilotpy.mesh.views import view
@@ -230,8 +234,9 @@ def test_features_of_the_envoy():
 
 def test_a_gateway_has_no_inbound_and_no_sidecar():
     world = World(POD, service("a", HTTP), sidecar("shop", "s", "./*"), kube_service("bank", "c"))
-    proxy = world.announce("router~10.1.0.1~web-1.shop~shop.svc.cluster.local")
-    found = world.engine.ask(view, proxy)
+    sidecar_ = proxy_from_node("sidecar~10.1.0.1~web-1.shop~shop.svc.cluster.local", {})
+    world.engine.apply([Put(PROXIES, ("gateway",), msgspec.structs.replace(sidecar_, type="router"))])
+    found = world.engine.ask(view, "gateway")
     assert found.inbound.targets == ()
     assert {part.namespace for part in found.scope.parts} == {"bank", "shop"}
 
