@@ -95,13 +95,14 @@ def peer_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
         if tls.mode == "ISTIO_MUTUAL":
             found += _foreign(q, ref, f"{path}.subjectAltNames", tls.subject_alt_names)
         for key in keys:
-            found += q(mode_doubts, ref, path, key, tls.mode == "ISTIO_MUTUAL")
+            found += q(mode_doubts, ref, path, key, tls.mode)
     return tuple(found)
 
 
 @query
-def mode_doubts(q: Asking, ref: Ref, path: str, key: ServiceKey, mutual: bool) -> tuple[Finding, ...]:  # noqa: FBT001
-    """Return a finding if a service's endpoints do not speak what a rule says: mutual TLS, or plaintext."""
+def mode_doubts(q: Asking, ref: Ref, path: str, key: ServiceKey, asked: str) -> tuple[Finding, ...]:
+    """Return a finding if a service's endpoints do not speak what a rule asks for: ISTIO_MUTUAL, or DISABLE."""
+    mutual = asked == "ISTIO_MUTUAL"
     found = q(service, key)
     mode = q(namespace_mode, key.namespace)
     if found is None or found.mesh_external or q(workload_modes, key.namespace):
