@@ -6,12 +6,13 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 
 from pilotpy_protos.envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
+from pilotpy_protos.envoy.config.core.v3.base_pb2 import TrafficDirection
 from tests.compile.listening import listened
 from tests.envoy.verdict import ENVOY
 from tests.mesh.world import PLAINTEXT, World
@@ -51,11 +52,17 @@ def application(speak) -> Iterator[int]:
 
 
 @contextmanager
-def workload(folder, protocol: str, application_port: int) -> Iterator[int]:
-    """An Envoy before an application, where nothing is captured; yields the port that it listens on."""
+def workload(
+    folder, protocol: str, application_port: int, *policies: str, others: Mapping[str, int] | None = None, **settings
+) -> Iterator[int]:
+    """An Envoy before an application, where nothing is captured; yields the port that it listens on.
+
+    `others` are ports of servers that it knows besides, by the names of their clusters.
+    """
     port = free_port()
     world = World(
         PLAINTEXT,
+        *policies,
         f"""
 apiVersion: networking.istio.io/v1
 kind: Sidecar
@@ -63,12 +70,17 @@ metadata: {{name: s, namespace: default}}
 spec: {{ingress: [{{port: {{number: {port}, protocol: {protocol}, name: p}}, bind: 127.0.0.1}}]}}
 """,
     )
+    if settings:
+        world.settings(**settings)
     bootstrap = Bootstrap()
-    bootstrap.static_resources.listeners.extend(listened(world, INTERCEPTION_MODE="NONE").values())
-    cluster = bootstrap.static_resources.clusters.add(name=f"inbound|{port}||")
-    cluster.load_assignment.cluster_name = cluster.name
-    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
-    endpoint.address, endpoint.port_value = "127.0.0.1", application_port
+    found = listened(world, INTERCEPTION_MODE="NONE").values()
+    inbound = [one for one in found if one.traffic_direction == TrafficDirection.INBOUND]
+    bootstrap.static_resources.listeners.extend(inbound)
+    for name, number in {f"inbound|{port}||": application_port, **(others or {})}.items():
+        cluster = bootstrap.static_resources.clusters.add(name=name)
+        cluster.load_assignment.cluster_name = cluster.name
+        endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
+        endpoint.address, endpoint.port_value = "127.0.0.1", number
     (folder / "bootstrap.pb").write_bytes(bootstrap.SerializeToString())
     command = [ENVOY, "--disable-hot-restart", "--concurrency", "1", "-l", "error", "-c", folder / "bootstrap.pb"]
     with subprocess.Popen(command) as envoy:
