@@ -28,7 +28,7 @@ class CaptureFailed(Exception):
 def run(order: Order) -> str:
     """Do what the command line asked for. Returns what to print; empty when rules were really made."""
     if order.dry_run:
-        return dry_run(order.capture, order.output)
+        return dry_run(None if order.clean else order.capture, order.output)
     if order.clean:
         clean(order.capture)
     elif order.apply:
@@ -36,9 +36,14 @@ def run(order: Order) -> str:
     return ""
 
 
-def dry_run(capture: Capture, output: str = "text") -> str:
-    """What iptables-restore would be given. As json: one text for ``v4`` and one for ``v6``, empty if off."""
-    texts = {family.label: restore_text(tables(rules(capture, family))) for family in Family}
+def dry_run(capture: Capture | None, output: str = "text") -> str:
+    """What iptables-restore would be given to make the rules of a capture, or of none.
+
+    As json: one text for ``v4`` and one for ``v6``, empty if off.
+    """
+    texts = {
+        family.label: restore_text(tables(rules(capture, family) if capture is not None else ())) for family in Family
+    }
     return json.dumps(texts) if output == "json" else "".join(texts.values())
 
 

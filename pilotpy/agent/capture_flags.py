@@ -49,7 +49,7 @@ _FLAGS = (
     _Flag("inbound-tunnel-port", "e", "15008", "Envoy's port for tunnels; never redirected"),
     _Flag("proxy-uid", "u", "", "users whose traffic is Envoy's own"),
     _Flag("proxy-gid", "g", "", "groups whose traffic is Envoy's own (default: as --proxy-uid)"),
-    _Flag("istio-inbound-interception-mode", "m", "REDIRECT", "REDIRECT or TPROXY", "INBOUND_INTERCEPTION_MODE"),
+    _Flag("istio-inbound-interception-mode", "m", "REDIRECT", "REDIRECT, TPROXY or NONE", "INBOUND_INTERCEPTION_MODE"),
     _Flag("istio-inbound-ports", "b", "", "inbound ports to capture, * for all; empty: none"),
     _Flag("istio-local-exclude-ports", "d", "", "inbound ports to leave alone where all are captured"),
     _Flag("istio-exclude-interfaces", "c", "", "network interfaces to leave alone"),
@@ -91,6 +91,8 @@ def order(arguments: Sequence[str], environment: Mapping[str, str], machine: Mac
     on = {flag.name: _truth(text(flag)) for flag in _SWITCHES}
     uids = _items(texts["proxy-uid"]) or (machine.proxy_uid,)
     servers = given["dns_servers"]
+    mode = texts["istio-inbound-interception-mode"] or "REDIRECT"
+    nothing = mode == "NONE"  # Envoy is spoken to directly, so what an earlier capture left must go
     try:
         capture = Capture(
             outbound_port=int(texts["envoy-port"]),
@@ -99,7 +101,7 @@ def order(arguments: Sequence[str], environment: Mapping[str, str], machine: Mac
             uids=uids,
             gids=_items(texts["proxy-gid"]) or uids,
             marks=tuple(int(mark) for mark in _items(given["proxy_mark"])),
-            mode=Mode(texts["istio-inbound-interception-mode"] or "REDIRECT"),
+            mode=Mode.TPROXY if nothing else Mode(mode),  # whose traces are all that there can be
             inbound_ports=_items(texts["istio-inbound-ports"]),
             inbound_ports_excluded=_items(texts["istio-local-exclude-ports"]),
             outbound_ports=_items(texts["istio-outbound-ports"]),
@@ -112,6 +114,7 @@ def order(arguments: Sequence[str], environment: Mapping[str, str], machine: Mac
             virtual_interfaces=_items(texts["kube-virt-interfaces"]),
             tproxy_mark=int(texts["istio-inbound-tproxy-mark"]),
             tproxy_table=int(texts["istio-inbound-tproxy-route-table"]),
+            leave_marked=nothing,
             loopback=environment.get("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.1/32"),
             redirect_dns=on["redirect-dns"],
             all_dns=on["capture-all-dns"],
@@ -127,7 +130,7 @@ def order(arguments: Sequence[str], environment: Mapping[str, str], machine: Mac
     return Order(
         capture=capture,
         apply=not on["skip-rule-apply"],
-        clean=on["cleanup-only"] or given["clean"],
+        clean=on["cleanup-only"] or given["clean"] or nothing,
         dry_run=on["dry-run"],
         output=given["output"],
     )

@@ -70,7 +70,6 @@ class PodAgent:
         self.ending = asyncio.Event()  # somebody inside the pod asked for the end
         self.status_port = 0  # once inside the context, if there is one
         self.dns_ports = (0, 0)  # of UDP and TCP, likewise
-        self._drains = False  # what was asked for, before the end
         self._draining: asyncio.Task[None] | None = None
         self._network = network
         self._registry = CollectorRegistry()
@@ -106,9 +105,13 @@ class PodAgent:
 
     async def drain(self, *, stays: bool = False) -> None:
         """Have Envoy let go of its clients; returns when it may end. A second call waits for the first."""
+        await asyncio.shield(self._drain_begun(stays=stays))
+
+    def _drain_begun(self, *, stays: bool) -> asyncio.Task[None]:
         if self._draining is None:
             self._draining = asyncio.create_task(drained(self.envoy, self.settings.farewell, stays=stays))
-        await asyncio.shield(self._draining)
+            self._stack.push_async_callback(_cancelled, self._draining)
+        return self._draining
 
     async def _open(self, stack: AsyncExitStack) -> None:
         sockets = SocketFiles(
@@ -123,12 +126,10 @@ class PodAgent:
         if self.settings.status_port is not None:
             await self._answer(stack, self.settings.status_port)
         self._look_for_revoked()
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        running = [
-            tasks.create_task(work)
-            for work in (self.identity.run(), sockets.keep(), self._look_at_files(), self._write_files())
-        ]
-        stack.callback(lambda: [task.cancel() for task in running])
+        for work in (self.identity.run(), sockets.keep(), self._look_at_files(), self._write_files()):
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._done)
+            stack.push_async_callback(_cancelled, task)
 
     async def _answer(self, stack: AsyncExitStack, port: int) -> None:
         pages = Status(unready=self.ready, metrics=self._metrics, check=self._check, end=self._end)
@@ -145,9 +146,15 @@ class PodAgent:
     async def _check(self, path: str) -> int:
         return (await probed(self.settings.probes[path], self.settings.address, self._network)).status
 
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """A task that failed is a fault of ours: the agent ends rather than go on in part."""
+        if not task.cancelled() and (failed := task.exception()) is not None:
+            _LOG.critical("the agent failed", exc_info=failed)
+            self.ending.set()
+
     def _end(self, drain: bool) -> None:  # noqa: FBT001 - what the page says
         if drain:
-            self._drain_on_request = asyncio.create_task(self.drain(stays=True))
+            self._drain_begun(stays=True)
         else:
             self.ending.set()
 
@@ -187,3 +194,8 @@ class PodAgent:
                     certificate_files.write(self.holding.now, self.settings.output)
                 except OSError as failed:
                     _LOG.error("certificate not written", extra=fields(reason=str(failed)))
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))

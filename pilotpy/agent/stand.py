@@ -22,13 +22,14 @@ async def stand(
     Raises ``Wrong`` for what the environment says, OSError for sockets and programs that cannot be had.
     """
     settings = AgentSettings.of(environment, root)
+    beginning = bootstrap_text(start(environment, root, settings)) if program else ""
+    drain = ProxyConfig.of(environment).drain
     async with PodAgent(settings) as agent:
         if program is None:
             return await _without_envoy(agent)
         bootstrap = settings.xds_socket.with_name("envoy-rev.json")
         ipv6 = ":" in settings.address
-        bootstrap.write_text(bootstrap_text(start(environment, root, settings)))
-        drain = ProxyConfig.of(environment).drain
+        bootstrap.write_text(beginning)
         options = arguments(str(bootstrap), drain=drain, ipv6=ipv6, concurrency=concurrency, log_level=log_level)
         return await run(agent, [program, *options])
 

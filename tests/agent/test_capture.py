@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from pilotpy.agent import capture as capturing
+from pilotpy.agent.capture_flags import Machine, order
 from pilotpy.agent.rules import Capture, Mode
 
 SIDECAR = Capture(
@@ -91,3 +92,15 @@ def test_a_refused_rule_changes_nothing_and_says_why(alone):
 
     before, after = alone(refused)
     assert before == after
+
+
+@pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.value)
+def test_no_capture_leaves_nothing_of_an_earlier_one(alone, mode):
+    earlier = Capture(inbound_ports=("*",), outbound_ranges=("*",), mode=mode, leave_marked=True)
+
+    def cleaned():
+        capturing.apply(earlier)
+        capturing.run(order(["-m", "NONE", "-b", "*", "-i", "*"], {}, Machine()))
+        return [line for line in saved() if line.startswith("-A") or "ISTIO" in line]
+
+    assert alone(cleaned) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pilotpy.agent.capture import run
 from pilotpy.agent.capture_flags import Machine, order
 from pilotpy.agent.rules import Capture, Family, Mode, restore_text, rules, tables
 
@@ -93,6 +94,12 @@ def test_flags(flags, environment, field, value):
 def test_what_cannot_be_is_refused(flags):
     with pytest.raises(argparse.ArgumentError):
         order(flags, {}, Machine())
+
+
+def test_no_capture_is_the_removal_of_what_there_was():
+    asked = order(["-m", "NONE", "-b", "*", "-i", "*", "--dry-run"], {}, Machine())
+    assert asked.clean
+    assert run(asked) == ""
 
 
 def test_a_flag_that_we_do_not_have_is_refused():
