@@ -1,4 +1,4 @@
-"""What is doubtful about AuthorizationPolicies: targets and peers that are not there."""
+"""What is doubtful about policies for requests: targets and peers that are not there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 from pilotpy.analyze.pods import PODS_BY_NAMESPACE, pairs, pods_anywhere, spelled
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.config import root_namespace
-from pilotpy.mesh.kinds import AUTHORIZATION_POLICIES, NAMESPACES
+from pilotpy.mesh.kinds import AUTHORIZATION_POLICIES, KIND_OF, NAMESPACES
 from pilotpy.mesh.workloads import chosen_pods
 from pilotpy.model.kubernetes import Namespace
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
@@ -24,7 +24,7 @@ _NAMESPACES_BY_NAME = Index(NAMESPACES, _name, "namespaces by name")
 @query
 def target_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     """Return a finding if a policy is for no workload."""
-    policy = q.get(AUTHORIZATION_POLICIES, ref.namespace, ref.name)
+    policy = q.get(KIND_OF[ref.kind], ref.namespace, ref.name)
     if policy is None or policy.spec.target_ref or policy.spec.target_refs:
         return ()
     everywhere = ref.namespace == q(root_namespace)
