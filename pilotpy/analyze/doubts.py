@@ -70,7 +70,7 @@ CHECKS: Final[Mapping[str, tuple[Check, ...]]] = {
     "Namespace": (istio_annotations.annotation_doubts, injection.namespace_doubts, images.version_doubts),
     "PeerAuthentication": (mutual_tls.reach_doubts, mutual_tls.strict_doubts),
     "Pod": (istio_annotations.annotation_doubts, injection.proxy_doubts, images.pod_doubts),
-    "RequestAuthentication": (authorization.target_doubts, policy_targets.policy_doubts,),
+    "RequestAuthentication": (authorization.target_doubts, policy_targets.policy_doubts),
     "Service": (istio_annotations.annotation_doubts, ports.port_name_doubts, ports.alias_doubts),
     "ServiceEntry": (entries.address_doubts, entries.protocol_doubts),
     "Sidecar": (
