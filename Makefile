@@ -7,6 +7,11 @@ BIN := .venv/bin
 TOOLS := protos/build/tools
 # The installing pip is the outer one, so that .venv needs none (Debian ships python3 without ensurepip).
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
+# Beside the checkouts, so that several share it: a folder per content of what it is built from (tests/kube/assets.py).
+KUBE_HOME := tests/kube/apiserver
+KUBE_ASSETS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pilotpy/kube-$(shell \
+  cat $(addprefix $(KUBE_HOME)/,go.mod go.sum main.go) | sha256sum | cut -c1-16)
+KUBE_VERSION := $(shell sed -n 's/^\tk8s.io\/kubernetes \(v[0-9.]*\)$$/\1/p' $(KUBE_HOME)/go.mod)
 # Beside programs, what each of them comes in.
 PROGRAMS := ip:iproute2 iptables-restore:iptables unshare:util-linux nsenter:util-linux
 
@@ -14,7 +19,7 @@ PROGRAMS := ip:iproute2 iptables-restore:iptables unshare:util-linux nsenter:uti
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: system .venv/pilotpy  ## bring up the bookinfo mesh and show it (ARGS=--once: one round, then down)
 	$(BIN)/pilotpy lab demo $(ARGS)
@@ -27,6 +32,8 @@ lint: .venv/pilotpy .venv/test  ## style, types, import rules
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+kube-assets: $(KUBE_ASSETS)/kube-apiserver  ## kube-apiserver and etcd for tests, built once per machine (minutes; needs Go)
 
 bench: .venv/pilotpy .venv/test  ## benchmarks; they measure and assert nothing
 	$(BIN)/python -m tests.bench $(ARGS)
@@ -44,6 +51,14 @@ clean:  ## remove all that make made
 	rm -rf .venv build dist protos/build ca/build *.egg-info */*.egg-info .*_cache .hypothesis
 	rm -rf protos/pilotpy_protos/*/ protos/pilotpy_protos/api.binpb
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(KUBE_ASSETS)/kube-apiserver:
+	@command -v go >/dev/null || { echo "Go is needed to build it, as new as $(KUBE_HOME)/go.mod says" >&2; exit 1; }
+	mkdir -p $(@D)
+	cd $(KUBE_HOME) && nice go build -buildvcs=false -trimpath -o $@.new \
+	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBE_VERSION)"
+	ln -sf kube-apiserver $(@D)/etcd
+	mv $@.new $@
 
 # What a mesh on one machine needs of the machine.
 system:
@@ -81,4 +96,4 @@ protos/build/stamp: $(TOOLS)/stamp $(DEFINITIONS)
 	PYTHONPATH=$(TOOLS) $(BIN)/python protos/generate.py
 	@touch $@
 
-.PHONY: help demo test lint bench protos lock clean system
+.PHONY: help demo test lint bench kube-assets protos lock clean system

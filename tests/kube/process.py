@@ -1,0 +1,56 @@
+"""A program beside a test: started, ready when a condition holds, ended with the test at the latest."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Program:
+    """A server that keeps its command, so that it can be ended and started again."""
+
+    def __init__(self, command: list[str], log: Path, ready: Callable[[], bool]) -> None:
+        self._command = command
+        self._log = log
+        self._ready = ready
+        self._running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._running is not None
+        return self._running.pid
+
+    def start(self, patience: float = 60) -> None:
+        """Start it and wait until it is ready."""
+        with self._log.open("ab") as log:
+            # It ends with us however we end: setpriv(1) asks the kernel for that.
+            command = ["setpriv", "--pdeathsig", "KILL", "--", *self._command]
+            self._running = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + patience
+        while not self._ready():
+            if self._running.poll() is not None or time.monotonic() > deadline:
+                self.stop(signal.SIGKILL)
+                raise AssertionError(f"{self._command[0]} is not ready:\n{self._log.read_text()[-4000:]}")
+            time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGTERM, patience: float = 20) -> None:
+        """End it by a signal, and by force if that does not help in time. It may be gone already."""
+        if self._running is None:
+            return
+        self._running.send_signal(number)
+        try:
+            self._running.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._running.kill()
+            self._running.wait()
+        self._running = None
+
+    def pause(self) -> None:
+        """Let it neither answer nor close anything, until `resume`."""
+        assert self._running is not None
+        self._running.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._running is not None
+        self._running.send_signal(signal.SIGCONT)
