@@ -5,7 +5,7 @@ import pytest
 from pilotpy.compile.clusters import clusters
 from pilotpy.compile.endpoints import assignments
 from pilotpy.engine import Engine, Put, Work
-from pilotpy.mesh.kinds import DESTINATION_RULES, MESH_CONFIG
+from pilotpy.mesh.kinds import DESTINATION_RULES, MESH_CONFIG, PEER_AUTHENTICATIONS, PODS
 from pilotpy.mesh.view import Features, Place
 from pilotpy.model.destination_rule import (
     ConnectionPoolSettings,
@@ -15,8 +15,10 @@ from pilotpy.model.destination_rule import (
     TrafficPolicy,
 )
 from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.pod import Pod, PodStatus
 from pilotpy.model.resource import Meta, Ref, Resource
-from tests.compile.crowd import crowd, endpoint_slice, everything, home, nobody
+from tests.compile.crowd import NAMESPACES, crowd, endpoint_slice, everything, home, nobody
+from tests.mesh.world import peer_authentication
 
 SIZES = [pytest.param(1_000, id="a thousand services"), pytest.param(10_000, id="ten thousand")]
 SCOPE = everything()
@@ -96,3 +98,52 @@ def test_a_setting_of_the_mesh_that_no_cluster_reads_recomputes_no_cluster(warm)
     assert done.runs - done.equal <= 1, "the settings themselves"
     assert after[0] is before[0]
     assert after[1] is before[1]
+
+
+def insisting(namespace: str, mode: str) -> Put:
+    policy = peer_authentication(namespace, "all", mode)
+    return Put(PEER_AUTHENTICATIONS, (namespace, "all"), policy)
+
+
+def test_a_namespace_that_insists_on_mutual_tls_recomputes_no_cluster(warm):
+    before = compiled(warm)
+    done = work(warm, insisting(home(3), "STRICT"))
+    after = compiled(warm)
+    assert (done.runs, done.equal) == (2, 1), "its mode, and that clients speak mutual TLS to it, as before"
+    assert after[0] is before[0]
+    assert after[1] is before[1]
+    work(warm, insisting(home(3), "UNSET"))
+
+
+def test_a_namespace_that_takes_plaintext_recomputes_its_own_clusters_alone(warm, request):
+    services = request.node.callspec.params["warm"] // NAMESPACES
+    before = compiled(warm)
+    done = work(warm, insisting(home(3), "DISABLE"))
+    after = compiled(warm)
+    changed = {one.name for old, one in zip(before[0], after[0], strict=True) if old != one}
+    assert len(changed) == services
+    assert all(name.endswith(f".{home(3)}.svc.cluster.local") for name in changed)
+    assert done.runs == 2 * services + 5, "each cluster and its service; two modes, the joins of part, run and mesh"
+    assert after[1] is before[1]
+    work(warm, insisting(home(3), "UNSET"))
+
+
+def server(account: str, **labels: str) -> Put:
+    """A Pod behind the one endpoint of s3."""
+    address = "10.0.3.1"
+    ref = Ref("Pod", home(3), "p")
+    meta = Meta(name=ref.name, namespace=ref.namespace, labels=labels)
+    spec = Pod(service_account_name=account, status=PodStatus(pod_ip=address))
+    return Put(PODS, (ref.namespace, ref.name), Resource(ref, meta, spec))
+
+
+def test_an_account_that_serves_too_recomputes_the_cluster_that_must_know_it(warm):
+    work(warm, endpoint_slice(3, 1))
+    before = compiled(warm)
+    work(warm, server("somebody"))
+    after = compiled(warm)
+    changed = [one.name for old, one in zip(before[0], after[0], strict=True) if old != one]
+    assert changed == [f"outbound|80||s3.{home(3)}.svc.cluster.local"]
+    done = work(warm, server("somebody", version="v2"))
+    assert compiled(warm)[0] is after[0], "who may answer is as before"
+    assert (done.runs, done.equal) == (8, 1)

@@ -3,6 +3,9 @@
 import pytest
 
 from pilotpy.compile.draft import EDS
+from pilotpy.model.mesh_config import MeshConfig, TLSConfig
+from pilotpy.schema.validation.mesh_config import CURVES
+from pilotpy.schema.validation.tls import CIPHER_SUITES
 from pilotpy_protos.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from tests.compile.upstreams import REVIEWS_SERVICE, Client, rule, workloads
 from tests.envoy.verdict import refusal
@@ -70,6 +73,14 @@ POLICIES = [
     ),
     pytest.param("{loadBalancer: {zoneAwareLbSetting: {enabled: false}}}", id="no zones"),
     pytest.param("{proxyProtocol: {version: V2}}", id="the PROXY protocol"),
+    pytest.param("{tls: {mode: DISABLE}}", id="plaintext"),
+    pytest.param("{tls: {mode: ISTIO_MUTUAL, sni: a, subjectAltNames: [b]}}", id="mutual TLS of the mesh"),
+    pytest.param("{tls: {mode: SIMPLE, subjectAltNames: [b]}, proxyProtocol: {version: V1}}", id="TLS behind PROXY"),
+    pytest.param("{tls: {mode: SIMPLE, insecureSkipVerify: true}}", id="TLS that verifies nothing"),
+    pytest.param(
+        "{tls: {mode: MUTUAL, clientCertificate: /c, privateKey: /k, caCertificates: /ca, sni: a}}",
+        id="mutual TLS with files",
+    ),
 ]
 
 
@@ -99,3 +110,10 @@ def test_envoy_takes_assignments_under(policy, tmp_path):
 def test_envoy_refuses_a_cluster_that_is_wrong(tmp_path):
     wrong = Cluster(name="wrong", lb_policy=Cluster.LbPolicy.CLUSTER_PROVIDED)
     assert "cluster provided LB specified" in refusal(tmp_path, clusters=[wrong])
+
+
+def test_envoy_takes_every_cipher_and_curve_that_a_mesh_may_ask_for(tmp_path):
+    limits = TLSConfig(cipher_suites=tuple(sorted(CIPHER_SUITES)), ecdh_curves=tuple(sorted(CURVES)))
+    tls = rule("{tls: {mode: SIMPLE, insecureSkipVerify: true}}")  # needs no secret: the context is made at once
+    client = Client(POD, REVIEWS_SERVICE, PLACES, tls, mesh=MeshConfig(tls_defaults=limits), ISTIO_VERSION="")
+    assert not refusal(tmp_path, clusters=[Cluster.FromString(bytes(one)) for one in client.sent_clusters()])

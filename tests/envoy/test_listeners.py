@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pilotpy.model.mesh_config import DefaultProviders
+from pilotpy.model.mesh_config import DefaultProviders, TLSConfig
+from pilotpy.schema.validation.tls import CIPHER_SUITES
 from tests.compile.listening import entry, listened, service, slices
 from tests.envoy.verdict import refusal, without_istio_filters
-from tests.mesh.world import World
+from tests.mesh.world import World, peer_authentication
 
 pytestmark = pytest.mark.envoy
 
@@ -61,6 +62,12 @@ PROXIES = {
     "a proxy that captures nothing": ((SIDECAR,), {"INTERCEPTION_MODE": "NONE"}),
     "a proxy whose Sidecar binds ports": ((SIDECAR,), {}),
     "a proxy of IPv6": ((), {"ip": "fd00::1"}),
+    "a proxy that insists on mutual TLS": ((peer_authentication("default", "all", "STRICT"),), {}),
+    "a proxy that takes no mutual TLS": ((peer_authentication("default", "all", "DISABLE"),), {}),
+    "a proxy whose ports differ": (
+        (peer_authentication("default", "a", "STRICT", ports={8080: "DISABLE", 9999: "PERMISSIVE"}, app="a"),),
+        {},
+    ),
     "a proxy with every setting": (
         (),
         {
@@ -80,6 +87,7 @@ def test_envoy_takes_the_listeners_of(tmp_path, written, metadata, istio):
     world = World(*EVERYTHING, *written)
     world.settings(
         access_log_file="/dev/stdout",
+        mesh_mtls=TLSConfig(min_protocol_version="TLSV1_3", cipher_suites=tuple(sorted(CIPHER_SUITES))),
         access_log_encoding="JSON" if istio else "TEXT",
         default_providers=DefaultProviders(metrics=("prometheus",)),
     )

@@ -78,3 +78,12 @@ def test_networks_are_read():
     networks, findings = mesh_networks(text, "networks.yaml")
     assert findings == []
     assert networks.networks["one"].gateways[0].port == 15443
+
+
+def test_tls_that_envoy_does_not_know_is_said():
+    text = "meshMTLS: {cipherSuites: [AES128-GCM-SHA256, RC4]}\ntlsDefaults: {ecdhCurves: [P-256, P-224]}\n"
+    _, findings = mesh_config(text, "mesh.yaml")
+    assert [(one.field, one.severity.value) for one in findings] == [
+        ("tlsDefaults.ecdhCurves[1]", "Warning"),
+        ("meshMTLS.cipherSuites[1]", "Warning"),
+    ]

@@ -19,8 +19,11 @@ from pilotpy.schema.validation.extension_provider import extension_providers
 from pilotpy.schema.validation.http_route import retries
 from pilotpy.schema.validation.load_balancing import locality, zone_aware
 from pilotpy.schema.validation.mesh_proxy_config import proxy_settings
+from pilotpy.schema.validation.tls import CIPHER_SUITES
 
-CURVES: Final = frozenset({"P-224", "P-256", "P-384", "P-521", "X25519", "X25519Kyber768Draft00", "X25519MLKEM768"})
+CURVES: Final = frozenset({"P-256", "P-384", "P-521", "X25519", "X25519MLKEM768"})
+"""What Envoy knows. Istio admits P-224 and X25519Kyber768Draft00 too, for which Envoy refuses a whole cluster."""
+
 _LONGEST_CONNECT: Final = timedelta(seconds=30)
 
 
@@ -87,10 +90,14 @@ def _tls(config: MeshConfig) -> Problems:
     for i, curve in enumerate(config.tls_defaults.ecdh_curves if config.tls_defaults else ()):
         here = below("tlsDefaults.ecdhCurves", i)
         if curve and curve not in CURVES:
-            yield warning(here, f"{curve!r} is not known")
+            yield warning(here, f"{curve!r} is not known: it is ignored")
         elif curve in seen:
             yield warning(here, f"{curve!r} stands there twice")
         seen.add(curve)
+    for field, limits in (("meshMTLS", config.mesh_mtls), ("tlsDefaults", config.tls_defaults)):
+        for i, suite in enumerate(limits.cipher_suites if limits else ()):
+            if suite not in CIPHER_SUITES:
+                yield warning(below(f"{field}.cipherSuites", i), f"{suite!r} is not known: it is ignored")
 
 
 def _inbound_retries(policy: HTTPRetry | None, at: str) -> Problems:
