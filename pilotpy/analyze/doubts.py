@@ -33,6 +33,7 @@ from pilotpy.analyze import (
     sidecars,
     telemetries,
     webhooks,
+    weights,
 )
 from pilotpy.analyze.kinds import KIND_OF
 from pilotpy.engine import Asking, Query, query
@@ -89,6 +90,7 @@ CHECKS: Final[Mapping[str, tuple[Check, ...]]] = {
     "VirtualService": (
         routes.destination_doubts,
         routes.ingress_doubts,
+        weights.weight_doubts,
         rival_hosts.host_doubts,
         gateways.gateway_doubts,
         claims.claim_doubts,

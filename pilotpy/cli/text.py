@@ -18,13 +18,15 @@ def print_document(document: Mapping[str, Any]) -> None:
 
 
 def finding_line(finding: Mapping[str, Any]) -> str:
-    """Return one finding as one line: level, code, object, where, message, hint."""
+    """Return one finding as one line: level, code, object, where, message, field, hint."""
     resource = finding["resource"]
     named = "/".join(part for part in (resource["namespace"], resource["name"]) if part)
     where = f" ({finding['file']}:{finding['line']})" if finding["file"] else ""
     subject = f" ({resource['kind']} {named})" if resource["kind"] else ""
     hint = f". {finding['hint']}" if finding["hint"] else ""
-    return f"{finding['level']} [{finding['code']}]{subject}{where} {finding['message']}{hint}"
+    # A line may hold many fields.
+    field = f" ({finding['field']})" if finding["field"] and finding["field"] not in finding["message"] else ""
+    return f"{finding['level']} [{finding['code']}]{subject}{where} {finding['message']}{field}{hint}"
 
 
 def _clusters(clusters: list[dict[str, Any]]) -> Iterator[Row]:
