@@ -63,6 +63,7 @@ class Probe(msgspec.Struct, frozen=True, rename="camel"):
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
     grpc: Grpc | None = None
+    exec: Mapping[str, Any] | None = None  # a command; not run here, see ``complaint``
     timeout_seconds: int = 1
 
 
@@ -75,10 +76,19 @@ def probes(text: str) -> Mapping[str, Probe]:
     except msgspec.MsgspecError as wrong:
         raise ValueError(f"ISTIO_KUBE_APP_PROBERS: {wrong}") from wrong
     for path, probe in table.items():
-        for one in (probe.http_get, probe.tcp_socket):
-            if one is not None and not str(one.port).isdigit():
-                raise ValueError(f"ISTIO_KUBE_APP_PROBERS: {path}: port {one.port!r} is not a number")
+        if reason := complaint(probe):
+            raise ValueError(f"ISTIO_KUBE_APP_PROBERS: {path}: {reason}")
     return table
+
+
+def complaint(probe: Probe) -> str:
+    """Why a check cannot be made; empty if it can."""
+    kinds = [kind for kind in (probe.http_get, probe.tcp_socket, probe.grpc) if kind is not None]
+    if probe.exec is not None:
+        return "exec is not supported, only httpGet, tcpSocket and grpc are"
+    if len(kinds) != 1:
+        return "one of httpGet, tcpSocket and grpc is wanted"
+    return "" if str(kinds[0].port).isdigit() else f"port {kinds[0].port!r} is not a number"
 
 
 async def probed(probe: Probe, address: str, network: PodNetwork) -> Answer:

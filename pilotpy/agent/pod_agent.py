@@ -25,13 +25,13 @@ from pilotpy.agent.app_probes import probed
 from pilotpy.agent.dns_proxy import DnsProxy
 from pilotpy.agent.drain import drained
 from pilotpy.agent.envoy_admin import EnvoyAdmin
+from pilotpy.agent.health_check import watch
 from pilotpy.agent.held import Holding
 from pilotpy.agent.identity import Identity
 from pilotpy.agent.metrics import Page, merged
 from pilotpy.agent.network import PodNetwork
 from pilotpy.agent.readiness import STATISTICS, unready
 from pilotpy.agent.relay import Relay
-from pilotpy.agent.relay_session import Health
 from pilotpy.agent.sds import SecretService
 from pilotpy.agent.settings import AgentSettings
 from pilotpy.agent.signing import Sign, signer
@@ -99,10 +99,6 @@ class PodAgent:
         except OSError as failed:
             return f"no answer from Envoy: {str(failed) or 'in time'}"
 
-    async def report(self, health: Health) -> None:
-        """Tell the control plane how the application is."""
-        await self.relay.report(health)
-
     async def drain(self, *, stays: bool = False) -> None:
         """Have Envoy let go of its clients; returns when it may end. A second call waits for the first."""
         await asyncio.shield(self._drain_begun(stays=stays))
@@ -126,7 +122,10 @@ class PodAgent:
         if self.settings.status_port is not None:
             await self._answer(stack, self.settings.status_port)
         self._look_for_revoked()
-        for work in (self.identity.run(), sockets.keep(), self._look_at_files(), self._write_files()):
+        works = [self.identity.run(), sockets.keep(), self._look_at_files(), self._write_files()]
+        if self.settings.health is not None:
+            works.append(watch(self.settings.health, self.settings.address, self._network, self.relay.report))
+        for work in works:
             task = asyncio.create_task(work)
             task.add_done_callback(self._done)
             stack.push_async_callback(_cancelled, task)

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
-from pilotpy.agent.app_probes import Probe, probes
+from pilotpy.agent.app_probes import Probe, complaint, probes
 from pilotpy.agent.dns_proxy import Resolver
 from pilotpy.agent.drain import Farewell
+from pilotpy.agent.health_check import HealthCheck
 from pilotpy.agent.http_client import Question
 from pilotpy.agent.identity import Terms
 from pilotpy.agent.key import KeyType
@@ -48,6 +49,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     farewell: Farewell = Farewell()
     probes: Mapping[str, Probe] = {}
     application: Question | None = None  # where its metrics are
+    health: HealthCheck | None = None  # of an application whose endpoint the control plane must be told about
 
     @classmethod
     def of(cls, environment: Mapping[str, str], root: Path = Path("/")) -> AgentSettings:
@@ -82,6 +84,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
                     at_least=span(read("MINIMUM_DRAIN_DURATION") or "5s", "MINIMUM_DRAIN_DURATION"),
                 ),
                 probes=probes(read("ISTIO_KUBE_APP_PROBERS", "")),
+                health=proxy.readiness_probe,
                 application=application(read("ISTIO_PROMETHEUS_ANNOTATIONS", "")),
             )
         except Wrong:
@@ -98,15 +101,19 @@ class ProxyConfig(msgspec.Struct, frozen=True, rename="camel"):
     status_port: int = 15020
     termination_drain_duration: str = "5s"
     drain_duration: str = "45s"
+    readiness_probe: HealthCheck | None = None
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> ProxyConfig:
         """As ``PROXY_CONFIG`` has it, in YAML or JSON. Raises Wrong with a sentence."""
         text = environment.get("PROXY_CONFIG", "").strip()
         try:
-            return msgspec.yaml.decode(text, type=cls) if text else cls()
+            read = msgspec.yaml.decode(text, type=cls) if text else cls()
         except msgspec.MsgspecError as wrong:
             raise Wrong(f"PROXY_CONFIG: {wrong}") from wrong
+        if read.readiness_probe is not None and (reason := complaint(read.readiness_probe)):
+            raise Wrong(f"PROXY_CONFIG: readinessProbe: {reason}")
+        return read
 
     @property
     def drain(self) -> timedelta:
@@ -122,6 +129,7 @@ def _upstream(environment: Mapping[str, str], root: Path, address: str, what: st
     return Upstream(
         address=address,
         roots=None if roots == _SYSTEM else root / roots if roots else known,
+        server_name=environment.get("ISTIOD_SAN", ""),
         token=None if provided else root / _TOKEN,
         certificates=root / provided if provided else None,
         cluster=environment.get("ISTIO_META_CLUSTER_ID") or "Kubernetes",

@@ -94,7 +94,7 @@ async def test_names_and_roots_are_used_and_acknowledged():
 @asynchronous
 async def test_health_is_told_on_this_stream_and_the_next():
     async with relayed() as (plane, agent):
-        await agent.report(Health(healthy=False, reason="refused"))
+        await agent.relay.report(Health(healthy=False, reason="refused"))
         for _ in range(2):
             async with envoys_stream(agent) as envoy:
                 await envoy.write(DiscoveryRequest(type_url=LISTENER.url))

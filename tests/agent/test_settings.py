@@ -75,6 +75,8 @@ def test_a_variable_is_read(environment, path, value, tmp_path):
         ("WORKLOAD_IDENTITY_SOCKET_FILE", "../socket"),
         ("PROXY_CONFIG", "[1]"),
         ("ISTIO_KUBE_APP_PROBERS", "{"),
+        ("ISTIO_KUBE_APP_PROBERS", '{"/a": {"exec": {"command": ["true"]}}}'),
+        ("PROXY_CONFIG", "readinessProbe: {periodSeconds: 5}"),
         ("ISTIO_KUBE_APP_PROBERS", '{"/a": {"httpGet": {"port": "http"}}}'),
         ("ISTIO_PROMETHEUS_ANNOTATIONS", '{"scrape": "true", "port": "15090"}'),
         ("ISTIO_PROMETHEUS_ANNOTATIONS", '{"scrape": "true", "port": "x"}'),
