@@ -31,6 +31,9 @@ class Metrics:
         self.rejects = Tally("pilot_total_xds_rejects", "Responses that a proxy refused.", "type", registry)
         self.expired = Tally("pilot_xds_expired_nonce", "Requests with an expired nonce.", "type", registry)
         self.errors = Tally("pilot_total_xds_internal_errors", "Answers that failed to compile.", "", registry)
+        self.refused_callers = Tally(
+            "pilotpy_xds_refused_callers", "Streams refused for who opened them.", "reason", registry
+        )
         self.absent_secrets = Tally("pilot_sds_certificate_errors_total", "Secrets that a proxy lacks.", "", registry)
         self.key_fetches = Tally(
             "pilot_jwks_resolver_network_fetch_success_total", "Key sets of token issuers fetched.", "", registry

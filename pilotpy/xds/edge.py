@@ -90,7 +90,7 @@ class Edge:
             request = request_in(message, incremental=stream.incremental)
         node = node_in(request)
         if caller is not None:
-            node = node._replace(identity=identity_of(caller, node))
+            node = self._identified(node, caller)
         check_type(request.type_url, node.identity)
         self._count += 1
         id_ = f"{proxy_name(node.id)}-{self._count}"
@@ -132,7 +132,19 @@ class Edge:
             return None
         if self.vouching is None:
             raise Refusal(Code.UNAVAILABLE, "not ready to serve, try again later")
-        return await self.vouching.caller(stream.credentials)
+        try:
+            return await self.vouching.caller(stream.credentials)
+        except Refusal:
+            self._metrics.refused_callers.add("authentication")
+            raise
+
+    def _identified(self, node: Node, caller: Caller) -> Node:
+        """The node, with what its client proved to be. Raises `Refusal`."""
+        try:
+            return node._replace(identity=identity_of(caller, node))
+        except Refusal:
+            self._metrics.refused_callers.add("identity")
+            raise
 
     def _trusted(self, connection: Connection, roots: Tree) -> None:
         """Pass on which roots a proxy has taken, if it has proved that it is one of its namespace."""

@@ -44,6 +44,7 @@ class Fronted(NamedTuple):
     """What a server needs that stands behind a TLS front."""
 
     peer_of: Callable[[str], Peer | None]  # whose connection an inner one is, by what gRPC calls its peer
+    stranger: Callable[[], None]  # called for each call that did not come through the front
     handlers: Sequence[grpc.GenericRpcHandler[Any, Any]] = ()  # of services that are for authenticated callers alone
 
 
@@ -118,6 +119,7 @@ def _shown(context: Context, fronted: Fronted | None) -> Credentials | None:
     inner = context.peer()
     peer = fronted.peer_of(inner)
     if peer is None:
+        fronted.stranger()
         _LOG.error("a connection did not come through the front", extra=fields(peer=inner))
         raise Refusal(Code.UNAUTHENTICATED, "authentication failure")
     return credentials_of(context.invocation_metadata() or (), peer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,18 +14,22 @@ from pilotpy_ca.front import Front
 
 
 class SecureTransport:
-    """Implements `transport.Transport`; what it serves beside ADS (`handlers`) is for authenticated callers alone."""
+    """Implements `transport.Transport`; what it serves beside ADS (`handlers`) is for authenticated callers alone.
+
+    `stranger` is called whenever somebody reaches the server behind the front by another way, and is refused.
+    """
 
     def __init__(
         self,
         address: str,
         front: Front,
+        limits: Limits,
+        stranger: Callable[[], None],
         handlers: Sequence[grpc.GenericRpcHandler[Any, Any]] = (),
-        limits: Limits | None = None,
     ) -> None:
         self._address = address
         self._front = front
-        self._inner = GrpcTransport(front.inner_address, limits, Fronted(front.peer, handlers))
+        self._inner = GrpcTransport(front.inner_address, limits, Fronted(front.peer, stranger, handlers))
 
     async def start(self, serve: Serve) -> str:
         """Listen; see `Transport.start`. The front must have a certificate to present by now."""

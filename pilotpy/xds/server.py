@@ -10,6 +10,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
@@ -64,7 +65,8 @@ class Server:
         if identified is not None and self.settings.secure_grpc_address:
             self.edge.vouching = identified.vouching
             address = self.settings.secure_grpc_address
-            secure = SecureTransport(address, identified.front, identified.handlers, limits)
+            strange = partial(self.instruments.metrics.refused_callers.add, "front")
+            secure = SecureTransport(address, identified.front, limits, strange, identified.handlers)
             self.secure_address = await self._start(secure)
         if self.settings.grpc_address:
             self.address = await self._start(GrpcTransport(_any_host(self.settings.grpc_address), limits))

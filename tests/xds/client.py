@@ -46,14 +46,16 @@ class Client:
         metadata: Mapping[str, object] | None = None,
         *,
         incremental: bool = True,
+        channel: grpc.aio.Channel | None = None,
+        headers: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.node = node_id() if node is None else node
         self.metadata = dict(metadata or {})
         self.incremental = incremental
         self.last: dict[str, DiscoveryResponse | DeltaDiscoveryResponse] = {}  # by type URL
-        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        self._channel = channel or grpc.aio.insecure_channel(address, options=OPTIONS)
         method = "DeltaAggregatedResources" if incremental else "StreamAggregatedResources"
-        self._call = self._channel.stream_stream(SERVICE + method)()
+        self._call = self._channel.stream_stream(SERVICE + method)(metadata=tuple(headers))
         self._introduced = False
 
     async def __aenter__(self) -> Client:

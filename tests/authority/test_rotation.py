@@ -1,0 +1,127 @@
+"""A mesh whose root changes while proxies are connected: nobody is cut off, and nothing happens before they trust."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+
+from pilotpy.xds.resource_type import CLUSTER, PROXY_CONFIG
+from pilotpy_ca.commands import Revoke, Rotate, Show
+from pilotpy_ca.control import ask
+from pilotpy_ca.terms import Terms
+from pilotpy_protos.istio.mesh.v1alpha1.proxy_config_pb2 import ProxyConfig
+from tests.authority.plane import TERMS, Plane, Workload, names, plane, shown_to
+from tests.xds.client import Client
+from tests.xds.test_edge import asynchronous
+
+BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
+
+
+async def command(served: Plane, what):
+    """Ask the process that keeps the keys, as the command line does."""
+    return await asyncio.to_thread(ask, served.keys.folder, what, Terms())
+
+
+async def phases(served: Plane) -> list[str]:
+    return [signer.phase for signer in (await command(served, Show())).status.signers]
+
+
+async def until(served: Plane, expected: list[str], seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while (found := await phases(served)) != expected:
+            assert len(found) <= 3
+            await asyncio.sleep(0.1)
+
+
+async def bundle(client: Client) -> list[str]:
+    response = await client.response()
+    assert response.type_url == PROXY_CONFIG.url
+    (resource,) = response.resources
+    body = resource.resource.value if client.incremental else resource.value
+    return list(ProxyConfig.FromString(body).ca_certificates_pem)
+
+
+@BOTH
+@asynchronous
+async def test_the_signer_changes_once_the_proxy_has_taken_the_new_root_and_not_before(tmp_path, incremental):
+    async with plane(tmp_path) as served:
+        identity = await served.identity()
+        old = served.roots
+        async with served.proxy(identity=identity, incremental=incremental) as client:
+            await client.ask(PROXY_CONFIG)
+            assert await bundle(client) == [old.decode()]
+            await client.answer(PROXY_CONFIG.url)
+            await command(served, Rotate())
+            both = await bundle(client)
+            assert len(both) == 2
+            await asyncio.sleep(TERMS.settle.total_seconds() + 1.5)  # longer than a rotation waits once nobody lacks it
+            assert await phases(served) == ["active", "prepared"]
+            waits = (await command(served, Show())).status.waits
+            assert [wait.holders for wait in waits] == [("web.shop",)]
+            await client.answer(PROXY_CONFIG.url)
+            await until(served, ["active", "old"])
+            chain = await served.certificate(Workload(), served.token("web"))
+            assert names(chain) == ["spiffe://cluster.local/ns/shop/sa/web"]
+            assert chain[-1].count("BEGIN CERTIFICATE") == 2
+            await until(served, ["active"])
+            assert await bundle(client) == [pem for pem in both if pem != old.decode()]
+            await client.ask(CLUSTER)
+            assert (await client.response()).type_url == CLUSTER.url
+        assert await asyncio.to_thread(shown_to, served.server.secure_address, served.roots)
+        assert served.roots != old
+
+
+@asynchronous
+async def test_what_is_said_in_plaintext_is_no_evidence(tmp_path):
+    async with plane(tmp_path) as served:
+        await served.identity()
+        async with served.proxy(identity=None) as witness:
+            await witness.ask(CLUSTER)
+            await witness.response()
+            async with Client(served.server.address, witness.node, {"NAMESPACE": "shop"}) as liar:
+                await liar.ask(PROXY_CONFIG)
+                await bundle(liar)
+                await liar.answer(PROXY_CONFIG.url)
+                await command(served, Rotate())
+                await bundle(liar)
+                await liar.answer(PROXY_CONFIG.url)
+                await asyncio.sleep(TERMS.settle.total_seconds() + 1.5)
+                assert await phases(served) == ["active", "prepared"]
+
+
+@asynchronous
+async def test_a_pod_that_is_gone_is_waited_for_no_longer(tmp_path):
+    async with plane(tmp_path) as served:
+        await served.identity()
+        await command(served, Rotate())
+        await asyncio.sleep(0.5)
+        assert await phases(served) == ["active", "prepared"]
+        (served.folder / "mesh.yaml").write_text("")
+        await until(served, ["active", "old"])
+
+
+@asynchronous
+async def test_who_is_revoked_is_not_served_by_its_certificate_and_gets_no_other_while_banned(tmp_path):
+    async with plane(tmp_path) as served:
+        identity = await served.identity()
+        await command(served, Revoke(name="spiffe://cluster.local/ns/shop/sa/web", ban=True))
+        with pytest.raises(grpc.aio.AioRpcError):
+            async with served.proxy(identity=identity) as client:
+                await client.ask(CLUSTER)
+                await client.response()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.certificate(Workload(), served.token("web"))
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@asynchronous
+async def test_keys_outlast_the_process(tmp_path):
+    async with plane(tmp_path) as served:
+        identity, roots = await served.identity(), served.roots
+    async with plane(tmp_path) as served:
+        assert served.roots == roots
+        async with served.proxy(identity=identity) as client:
+            await client.ask(CLUSTER)
+            assert (await client.response()).resources
