@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -14,8 +13,6 @@ from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.view import Features, Listening
 from pilotpy.model.mesh_config import MeshConfig, NormalizationType
 from pilotpy.model.mesh_proxy_config import ProxyHeaders
-from pilotpy.model.resource import Finding, Severity
-from pilotpy.schema.codes import NOT_COMPILED
 
 
 class Settings(NamedTuple):
@@ -66,8 +63,6 @@ def terms(q: Asking, features: Features, listening: Listening) -> Terms:
 def settings(q: Asking) -> Settings:
     """The settings in force."""
     mesh = q(mesh_config)
-    for field in _unread(mesh):
-        q.note(_without_effect(field))
     return Settings(
         outbound_port=mesh.proxy_listen_port,
         inbound_port=mesh.proxy_inbound_listen_port,
@@ -79,25 +74,6 @@ def settings(q: Asking) -> Settings:
         headers=mesh.default_config.proxy_headers or ProxyHeaders(),
         outbound_stat_name=mesh.outbound_cluster_stat_name,
         inbound_stat_name=mesh.inbound_cluster_stat_name,
-    )
-
-
-def _unread(mesh: MeshConfig) -> Iterator[str]:
-    if mesh.enable_tracing and mesh.default_providers.tracing:
-        yield "defaultProviders.tracing"
-    if mesh.outbound_traffic_policy.mode == "ALLOW_ANY_DYNAMIC_DNS":
-        yield "outboundTrafficPolicy.mode"
-    if mesh.default_config.connection_settings is not None:
-        yield "defaultConfig.connectionSettings"
-
-
-def _without_effect(field: str) -> Finding:
-    return Finding(
-        code=NOT_COMPILED,
-        severity=Severity.WARNING,
-        message=f"{field} has no effect on listeners yet",
-        field=field,
-        hint="Leave it out, or expect Envoy's defaults",
     )
 
 

@@ -85,7 +85,13 @@ def unsupported(resource: Resource[Any]) -> list[Finding]:
 
 def unsupported_settings(config: MeshConfig) -> Problems:
     """What of a mesh configuration has no effect yet."""
-    return _fields(config, "", _MESH)
+    yield from _fields(config, "", _MESH)
+    if config.outbound_traffic_policy.mode == "ALLOW_ANY_DYNAMIC_DNS":
+        instead = "it is as ALLOW_ANY, and the hosts of requests are not looked up"
+        yield _without_effect("outboundTrafficPolicy.mode", "ALLOW_ANY_DYNAMIC_DNS", instead)
+    if config.enable_tracing and config.default_providers.tracing:
+        instead = "the tracer is the one that proxies start with"
+        yield _without_effect("defaultProviders.tracing", "tracing", instead)
 
 
 def _fields(spec: Any, at: str, table: Mapping[str, str]) -> Problems:

@@ -60,3 +60,21 @@ def test_every_line_of_the_table_names_a_field(kind, pattern):
 
 def test_every_kind_of_the_table_is_known():
     assert unsupported._KINDS.keys() <= {kind for _, kind in SCHEMAS}
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        pytest.param(
+            "outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}", ["outboundTrafficPolicy.mode"], id="a mode"
+        ),
+        pytest.param("outboundTrafficPolicy: {mode: REGISTRY_ONLY}", [], id="another mode"),
+        pytest.param(
+            "{enableTracing: false, defaultProviders: {tracing: [z]}}", [], id="a tracer, and nothing is traced"
+        ),
+        pytest.param("defaultProviders: {tracing: [z]}", ["defaultProviders.tracing"], id="traced"),
+    ],
+)
+def test_values_without_effect_are_told_from_those_that_have_one(text, fields):
+    _, findings = mesh_config(text.encode(), "mesh.yaml")
+    assert [one.field for one in findings if one.code == codes.NOT_COMPILED] == fields
