@@ -27,8 +27,9 @@ def steps(path: str) -> tuple[str | int, ...]:
 
 
 def remove(value: Any, path: str) -> None:
-    """Takes the field out of nested mappings and lists, in place."""
+    """Takes the field out of nested mappings and lists, in place, if it is (still) there."""
     *outer, last = steps(path)
     for step in outer:
         value = value[step]
-    del value[last]
+    if isinstance(value, list) or last in value:
+        del value[last]

@@ -224,3 +224,10 @@ def test_what_is_no_resource_of_ours(text, code, severity):
 @pytest.mark.parametrize("of", ["rbac.authorization.k8s.io/v1, kind: Role", "v1, kind: PersistentVolumeClaim"])
 def test_kinds_that_say_nothing_to_a_mesh_are_passed_over_in_silence(of):
     assert decoded(f"{{apiVersion: {of}, metadata: {{name: x}}}}") == (None, [])
+
+
+def test_an_unknown_field_without_a_value_is_told_and_left_out():
+    raw = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "x"}, "data": None}
+    resource, findings = decode_object(raw)
+    assert resource is not None
+    assert [finding.field for finding in findings] == ["data"]
