@@ -19,7 +19,7 @@ from pilotpy_ca.metrics import Counts
 
 SERVICE: Final = "istio.v1.auth.IstioCertificateService"
 METHOD: Final = "CreateCertificate"
-_LONGEST_SECONDS: Final = int(timedelta.max.total_seconds())
+_LONGEST_SECONDS: Final = timedelta.max // timedelta(seconds=1)
 # Whether a caller may have a certificate for another identity: ztunnel, for the pods of its node.
 Impersonation = Callable[[Caller, str], bool]
 

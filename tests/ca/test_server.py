@@ -1,0 +1,424 @@
+"""The authority on real sockets: TLS, gRPC, and those who try something else."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from cryptography import x509
+
+from pilotpy_ca.authenticators import ClientCertificate, folder_issuer
+from pilotpy_ca.csr import new_request
+from pilotpy_ca.front import Front, FrontLimits
+from pilotpy_ca.keys import KeyType, PrivateKey
+from pilotpy_ca.server import ServerCertificate, serving
+from pilotpy_ca.tokens import TokenIssuer, Workload
+from pilotpy_protos.istio.v1.auth import ca_pb2
+from tests.ca.scenery import DAY, HTTPBIN, SLEEP, TERMS, keeper
+
+NAME = "istiod.istio-system.svc"
+METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
+POD = Workload("default", "sleep", "sleep-1")
+
+
+def now():
+    return datetime.now(UTC)
+
+
+class Scene:
+    """An authority that serves, and ways to call it."""
+
+    def __init__(self, kept, issuer, running):
+        self.kept, self.issuer, self.running = kept, issuer, running
+        self.key = PrivateKey.new(KeyType.P256)
+        self.request = ca_pb2.IstioCertificateRequest(csr=new_request(self.key).decode()).SerializeToString()
+
+    def bearer(self, workload=POD, at=None):
+        return (("authorization", f"Bearer {self.issuer.token(workload, at or now())}"),)
+
+    async def call(self, metadata=None, identity=None, content=None, roots=None):
+        """The chain that comes back. `identity`: (chain, key) to show."""
+        roots = roots or b"".join(self.kept.authority.roots)
+        chain, key = identity or (None, None)
+        credentials = grpc.ssl_channel_credentials(roots, key and key.pem(), chain and "".join(chain[:-1]).encode())
+        options = [("grpc.ssl_target_name_override", NAME), ("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.secure_channel(self.running.address, credentials, options=options) as channel:
+            create = channel.unary_unary(METHOD)
+            response = await create(content or self.request, metadata=metadata, timeout=10)
+        return list(ca_pb2.IstioCertificateResponse.FromString(response).cert_chain)
+
+    async def refusal(self, **call):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await self.call(**call)
+        return raised.value.code(), raised.value.details()
+
+
+@contextlib.asynccontextmanager
+async def scene(kept=None):
+    kept = kept or keeper(now=now())
+    issuer = TokenIssuer(kept.token_key())
+    authenticators = [ClientCertificate(kept.authority), folder_issuer(issuer, lambda: TERMS.trust_domain)]
+    async with serving(kept, authenticators, "127.0.0.1:0", [NAME]) as running:
+        yield Scene(kept, issuer, running)
+
+
+def played(play):
+    """Run a coroutine function as a test."""
+    return asyncio.run(play())
+
+
+def leaf(chain):
+    return x509.load_pem_x509_certificate(chain[0].encode())
+
+
+UNKNOWN = (grpc.StatusCode.UNAUTHENTICATED, "request authenticate failure")
+
+
+def test_a_workload_comes_with_a_token_and_goes_on_with_its_certificate():
+    async def play():
+        async with scene() as at:
+            first = await at.call(at.bearer())
+            second = await at.call(identity=(first, at.key))
+            assert leaf(first).serial_number != leaf(second).serial_number
+            assert leaf(second).extensions.get_extension_for_class(
+                x509.SubjectAlternativeName
+            ).value.get_values_for_type(x509.UniformResourceIdentifier) == [SLEEP]
+            issued = list(at.kept.ledger)
+            assert [one.holder for one in issued] == ["sleep-1.default"] * 2
+
+    played(play)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param(lambda at: None, id="nothing"),
+        pytest.param(lambda at: (("authorization", "Bearer x.y.z"),), id="a token that is none"),
+        pytest.param(lambda at: at.bearer(at=now() - 2 * DAY), id="a token that has ended"),
+        pytest.param(lambda at: at.bearer() + at.bearer(), id="two tokens"),
+        pytest.param(lambda at: (("authorization", "Basic cm9vdDpyb290"),), id="a password"),
+    ],
+)
+def test_whoever_shows_too_little_learns_nothing_and_the_log_says_why(metadata, caplog):
+    async def play():
+        async with scene() as at:
+            with caplog.at_level(logging.WARNING, "pilotpy_ca"):
+                assert await at.refusal(metadata=metadata(at)) == UNKNOWN
+            assert at.running.service.counts.authentication_failures == 1
+            assert caplog.records[-1].fields_of_record["reason"]
+            assert caplog.records[-1].fields_of_record["peer"].startswith("127.0.0.1:")
+
+    played(play)
+
+
+def test_a_request_that_is_too_large_does_not_reach_us():
+    async def play():
+        async with scene() as at:
+            code, _ = await at.refusal(metadata=at.bearer(), content=b"x" * 100_000)
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert at.running.service.counts.requests == 0
+
+    played(play)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["spiffe://other.org/ns/default/sa/sleep"], id="of another trust domain"),
+        pytest.param([NAME], id="of a server"),
+        pytest.param([SLEEP, HTTPBIN], id="of two workloads"),
+    ],
+)
+def test_a_certificate_of_ours_that_is_no_workloads_ends_the_connection(names):
+    async def play():
+        async with scene() as at:
+            key = PrivateKey.new(KeyType.P256)
+            chain = at.kept.authority.issue(new_request(key), names, None, now()).elements
+            assert (await at.refusal(identity=(chain, key), metadata=at.bearer()))[0] is grpc.StatusCode.UNAVAILABLE
+            assert at.running.front.refused >= 1
+
+    played(play)
+
+
+def test_a_certificate_of_strangers_ends_the_handshake():
+    async def play():
+        stranger = keeper(now=now())
+        async with scene() as at:
+            key = PrivateKey.new(KeyType.P256)
+            chain = stranger.authority.issue(new_request(key), [SLEEP], None, now()).elements
+            assert (await at.refusal(identity=(chain, key)))[0] is grpc.StatusCode.UNAVAILABLE
+
+    played(play)
+
+
+def test_a_revoked_certificate_is_not_let_in():
+    async def play():
+        async with scene() as at:
+            chain = await at.call(at.bearer())
+            at.kept.revoke(SLEEP, now())
+            assert (await at.refusal(identity=(chain, at.key)))[0] is grpc.StatusCode.UNAVAILABLE
+            assert await at.call(at.bearer()), "with its token it may have another one"
+
+    played(play)
+
+
+def test_whoever_reaches_the_inner_listener_without_the_front_is_nobody(caplog):
+    async def play():
+        async with scene() as at:
+            folder = at.running.front.inner_address.removeprefix("unix:").removesuffix("/inner")
+            assert os.stat(folder).st_mode & 0o077 == 0  # noqa: PTH116  # in a coroutine the short way
+            async with grpc.aio.insecure_channel(at.running.front.inner_address) as channel:
+                with pytest.raises(grpc.aio.AioRpcError) as raised:
+                    await channel.unary_unary(METHOD)(at.request, metadata=at.bearer())
+            assert (raised.value.code(), raised.value.details()) == UNKNOWN
+            assert "did not come through the front" in caplog.records[-1].fields_of_record["reason"]
+
+    with caplog.at_level(logging.WARNING, "pilotpy_ca"):
+        played(play)
+
+
+def issuer_shown(address):
+    """Who signed the certificate that a server shows now."""
+    host, _, port = address.rpartition(":")
+    shown = ssl.get_server_certificate((host, int(port)), timeout=5)
+    return x509.load_pem_x509_certificate(shown.encode()).issuer
+
+
+def test_the_servers_certificate_and_the_roots_rotate_under_open_connections():
+    async def play():
+        async with scene() as at:
+            roots, before = at.kept.authority.roots[0], at.kept.authority.slots.active.signer.certificate.subject
+            chain = await at.call(at.bearer())
+            options = [("grpc.ssl_target_name_override", NAME)]
+            credentials = grpc.ssl_channel_credentials(roots)
+            async with grpc.aio.secure_channel(at.running.address, credentials, options=options) as channel:
+                create = channel.unary_unary(METHOD)
+                assert await create(at.request, metadata=at.bearer())
+                at.kept.rotate(now(), at_once=True)
+                await until(lambda: issuer_shown(at.running.address) != before)
+                assert await create(at.request, metadata=at.bearer()), "the open connection goes on"
+            assert (await at.refusal(metadata=at.bearer(), roots=roots))[0] is grpc.StatusCode.UNAVAILABLE
+            renewed = await at.call(identity=(chain, at.key))
+            assert renewed[-1].count("BEGIN") == 2, "the certificate of the old root is still believed"
+
+    played(play)
+
+
+def tls(**limits):
+    """A front before a listener that tells who came, as `<peer>: <what it sent>`."""
+
+    @contextlib.asynccontextmanager
+    async def running():
+        kept = keeper(now=now())
+        front = Front(lambda leaf_: None, FrontLimits(**limits))
+
+        async def echo(reader, writer):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+
+        inner = await asyncio.start_unix_server(echo, front.inner_address.removeprefix("unix:"))
+        ServerCertificate(kept.authority, front, [NAME]).keep(now())
+        address = await front.start("127.0.0.1:0")
+        host, _, port = address.rpartition(":")
+        try:
+            yield front, kept, (host, int(port))
+        finally:
+            await front.stop()
+            inner.close()
+
+    return running()
+
+
+def client(kept):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=b"".join(kept.authority.roots).decode())
+    return context
+
+
+def test_megabytes_go_both_ways_unchanged():
+    async def play():
+        async with tls() as (front, kept, address):
+            reader, writer = await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
+            sent = os.urandom(8 << 20)
+
+            async def send():
+                writer.write(sent)
+                await writer.drain()
+
+            received, _ = await asyncio.gather(reader.readexactly(len(sent)), send())
+            assert received == sent
+            assert front.connections == 1
+            writer.close()
+            await until(lambda: not front.connections)
+
+    played(play)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="HTTP"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2 in plaintext"),
+        pytest.param(b"\x16\x03\x01\xff\xff" + bytes(70000), id="a hello without end"),
+        pytest.param(b"\x00", id="a zero"),
+        pytest.param(b"", id="nothing, and gone"),
+    ],
+)
+def test_what_is_not_tls_is_closed(garbage):
+    async def play():
+        async with tls(handshake=timedelta(seconds=0.5)) as (front, kept, address):
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(garbage)
+            if not garbage:
+                writer.close()
+            async with asyncio.timeout(5):
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+            await until(lambda: front.refused)
+            writer.close()
+            good = await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
+            good[1].close()
+
+    played(play)
+
+
+def test_those_who_never_finish_a_handshake_are_closed_and_shut_nobody_out():
+    async def play():
+        limits = {"handshakes": 8, "handshakes_per_address": 4, "handshake": timedelta(seconds=1)}
+        async with tls(**limits) as (front, kept, address):
+            slow = [await asyncio.open_connection(*address) for _ in range(12)]
+            async with asyncio.timeout(10):
+                assert await asyncio.gather(*[reader.read() for reader, _ in slow]) == [b""] * 12
+            assert front.refused == 12
+            good = await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
+            for _, writer in [*slow, good]:
+                writer.close()
+
+    played(play)
+
+
+def test_more_connections_than_allowed_are_closed():
+    async def play():
+        async with tls(connections=2) as (front, kept, address):
+            held = [await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME) for _ in range(2)]
+            with pytest.raises(OSError):  # noqa: PT011  # reset, or closed within the handshake
+                await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
+            assert front.connections == 2
+            for _, writer in held:
+                writer.close()
+
+    played(play)
+
+
+@pytest.mark.parametrize(
+    ("version", "works"),
+    [
+        pytest.param(ssl.TLSVersion.TLSv1_3, True, id="1.3"),
+        pytest.param(ssl.TLSVersion.TLSv1_2, True, id="1.2"),
+        pytest.param(ssl.TLSVersion.TLSv1_1, False, id="1.1"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
+def test_tls_is_at_least(version, works):
+    async def play():
+        async with tls() as (_, kept, address):
+            context = client(kept)
+            context.minimum_version = context.maximum_version = version
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            try:
+                _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=NAME)
+            except OSError:
+                assert not works
+                return
+            assert works
+            assert writer.get_extra_info("ssl_object").version() == version.name.replace("_", ".")
+            writer.close()
+
+    played(play)
+
+
+def test_when_the_inner_server_is_gone_connections_end_and_the_front_lives():
+    async def play():
+        kept = keeper(now=now())
+        front = Front(lambda leaf_: None)
+        ServerCertificate(kept.authority, front, [NAME]).keep(now())
+        host, _, port = (await front.start("127.0.0.1:0")).rpartition(":")
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=client(kept), server_hostname=NAME)
+            assert await reader.read() == b""
+            writer.close()
+        assert front.refused == 2
+        await front.stop()
+
+    played(play)
+
+
+def opened():
+    """What this process has open."""
+    links = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            links.append(str(path.readlink()))
+    return links
+
+
+def names_in(folder):
+    return [path.name for path in Path(folder).iterdir()]
+
+
+async def until(holds):
+    """Return once something holds, which nobody announces; fail after ten seconds."""
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(holds):  # noqa: ASYNC110  # see above
+            await asyncio.sleep(0.01)
+
+
+def test_no_key_is_left_in_a_file_or_an_open_descriptor():
+    async def play():
+        async with tls() as (front, kept, _):
+            ServerCertificate(kept.authority, front, [NAME]).keep(now())
+            assert not [path for path in opened() if "memfd:pilotpy" in path]
+            assert names_in(front.inner_address.removeprefix("unix:").removesuffix("/inner")) == ["inner"]
+
+    played(play)
+
+
+def test_a_servers_certificate_is_renewed_at_half_its_life():
+    kept = keeper(now=now())
+
+    class Shown:
+        times = 0
+
+        def present(self, identity, roots):
+            self.times += 1
+
+    shown = Shown()
+    certificate = ServerCertificate(kept.authority, shown, [NAME])
+    at = now()
+    renewed = [certificate.keep(at + days * DAY) for days in (0, 1, 44, 46, 47)]
+    assert renewed == [True, False, False, True, False]
+    kept.revoke(0x1, at)
+    assert not certificate.keep(at + 47 * DAY), "a revocation is no reason"
+    kept.rotate(at)
+    assert certificate.keep(at + 47 * DAY), "another root is one"
+    assert shown.times == 3
+
+
+def test_the_address_has_to_be_free():
+    async def play():
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            kept = keeper(now=now())
+            with pytest.raises(OSError, match="in use"):
+                async with serving(kept, [], f"127.0.0.1:{taken.getsockname()[1]}", [NAME]):
+                    pass
+
+    played(play)
