@@ -9,11 +9,15 @@ Source  istio/istio ``tools/istio-iptables/pkg/cmd/root.go``, ``tools/common/con
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pilotpy.agent.rules import ALL, Capture, Mode
+
+_FORMS: Final = ("text", "json")
+_PORT: Final = re.compile(r"\d{1,5}(:\d{1,5})?")  # or a range, as iptables' --dport takes it
 
 
 class Machine(NamedTuple):
@@ -33,6 +37,13 @@ class Order(NamedTuple):
     clean: bool = False  # remove what is there, make nothing
     dry_run: bool = False
     output: str = "text"  # of a dry run: text or json
+
+
+class _PortsOrForm(argparse.Action):
+    """``-o`` is istio-iptables' letter for ports and everybody's for a form; no port is called "json"."""
+
+    def __call__(self, _: object, namespace: argparse.Namespace, values: Any, __: str | None = None) -> None:
+        setattr(namespace, "output" if values in _FORMS else self.dest, values)
 
 
 class _Flag(NamedTuple):
@@ -56,7 +67,7 @@ _FLAGS = (
     _Flag("istio-service-cidr", "i", "", "outbound ranges to capture, * for all; empty: none"),
     _Flag("istio-service-exclude-cidr", "x", "", "outbound ranges to leave alone"),
     _Flag("istio-outbound-ports", "q", "", "outbound ports to capture whatever the range"),
-    _Flag("istio-local-outbound-ports-exclude", "o", "", "outbound ports to leave alone"),
+    _Flag("istio-local-outbound-ports-exclude", "o", "", "outbound ports to leave alone; -o text|json: as --output"),
     _Flag("kube-virt-interfaces", "k", "", "interfaces of virtual machines: what comes in there is outbound"),
     _Flag("istio-inbound-tproxy-mark", "t", "1337", "packet mark of TPROXY", "INBOUND_TPROXY_MARK"),
     _Flag("istio-inbound-tproxy-route-table", "r", "133", "routing table of TPROXY"),
@@ -102,10 +113,10 @@ def order(arguments: Sequence[str], environment: Mapping[str, str], machine: Mac
             gids=_items(texts["proxy-gid"]) or uids,
             marks=tuple(int(mark) for mark in _items(given["proxy_mark"])),
             mode=Mode.TPROXY if nothing else Mode(mode),  # whose traces are all that there can be
-            inbound_ports=_items(texts["istio-inbound-ports"]),
-            inbound_ports_excluded=_items(texts["istio-local-exclude-ports"]),
-            outbound_ports=_items(texts["istio-outbound-ports"]),
-            outbound_ports_excluded=_items(texts["istio-local-outbound-ports-exclude"]),
+            inbound_ports=_ports(texts["istio-inbound-ports"]),
+            inbound_ports_excluded=_ports(texts["istio-local-exclude-ports"], may_be_all=False),
+            outbound_ports=_ports(texts["istio-outbound-ports"]),
+            outbound_ports_excluded=_ports(texts["istio-local-outbound-ports-exclude"], may_be_all=False),
             outbound_ranges=_ranges(texts["istio-service-cidr"]),
             outbound_ranges_excluded=_ranges(texts["istio-service-exclude-cidr"], may_be_all=False),
             groups=_items(environment.get("ISTIO_OUTBOUND_OWNER_GROUPS", ALL)) or (ALL,),
@@ -146,14 +157,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="pilotpy agent capture", add_help=False, exit_on_error=False, allow_abbrev=False
     )
     for flag in _FLAGS:
-        parser.add_argument(*_names(flag), dest=_dest(flag.name), metavar="X", help=flag.text)
+        action: Any = _PortsOrForm if flag.letter == "o" else "store"
+        parser.add_argument(*_names(flag), dest=_dest(flag.name), action=action, metavar="X", help=flag.text)
     for flag in _SWITCHES:
         parser.add_argument(
             *_names(flag), dest=_dest(flag.name), nargs="?", const="true", metavar="true|false", help=flag.text
         )
     ours = parser.add_argument_group("not in istio-iptables")
     ours.add_argument("--clean", action="store_true", help="as --cleanup-only")
-    ours.add_argument("--output", choices=("text", "json"), default="text", help="of a dry run")
+    ours.add_argument("--output", choices=_FORMS, default="text", help="of a dry run")
     ours.add_argument("--proxy-mark", default="", metavar="X", help="packet marks that are Envoy's own as well")
     ours.add_argument("--ipv6", nargs="?", const="true", metavar="true|false", help="default: as the pod's addresses")
     ours.add_argument("--dns-servers", metavar="X", help="default: those of /etc/resolv.conf")
@@ -182,6 +194,16 @@ def _truth(text: str) -> bool:
 
 def _items(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _ports(text: str, *, may_be_all: bool = True) -> tuple[str, ...]:
+    items = _items(text)
+    if items == (ALL,) and may_be_all:
+        return items
+    for item in items:
+        if not _PORT.fullmatch(item) or any(int(number) > 65535 for number in item.split(":")):
+            raise ValueError(f"{item!r} is not a port")
+    return items
 
 
 def _ranges(text: str, *, may_be_all: bool = True) -> tuple[str, ...]:
