@@ -1,0 +1,252 @@
+"""One API server, as one user: requests and streams over the official client's transport, logged in by its means.
+
+A kubeconfig (with certificates, tokens, exec plugins, OIDC) or the service account of the Pod that this is. What the
+server answers comes back as bytes; decoding is for others.
+
+Source  kubernetes.aio (client/rest.py, config/), API conventions (Status, Retry-After).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+PATIENCE: Final = timedelta(seconds=60)
+_CONNECT: Final = timedelta(seconds=10)
+_LONGEST_LINE: Final = 64 * 2**20  # etcd takes objects of 1.5 MiB; a server that sends more means no good
+
+Login = Callable[[], Awaitable[Configuration]]
+
+
+class Trouble(Exception):
+    """An API server did not do what it was asked. Worth another try, unless the asker knows better."""
+
+
+class Unreachable(Trouble):
+    """It did not answer, or stopped in the middle of an answer."""
+
+
+class Refused(Trouble):
+    """It answered with an error."""
+
+    def __init__(self, status: int, message: str, reason: str = "", retry_after: timedelta | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}" if reason else f"{status}: {message}")
+        self.status = status  # of HTTP
+        self.reason = reason  # in the API's words: "Expired", "AlreadyExists"; "" if it does not say
+        self.retry_after = retry_after
+
+
+class Unusable(Trouble):
+    """There is no way to log in: no kubeconfig, or one that is broken."""
+
+
+class Status(msgspec.Struct, frozen=True, rename="camel"):
+    """The API's own words about an error."""
+
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+
+    def refusal(self, status: int = 0, retry_after: timedelta | None = None) -> Refused:
+        """The same, to be raised."""
+        return Refused(self.code or status, self.message[:500], self.reason, retry_after)
+
+
+class Connection:
+    """Requests of one user to one API server. Belongs to one event loop."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._entering = asyncio.Lock()
+        self._session: _Session | None = None
+
+    async def ask(  # noqa: PLR0913 - a request has these parts
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+        patience: timedelta = PATIENCE,
+    ) -> bytes:
+        """The body of a successful answer. Raises `Trouble`."""
+        limits = aiohttp.ClientTimeout(total=patience.total_seconds(), sock_connect=_CONNECT.total_seconds())
+        async with self._answer(_Asked(method, _target(path, query), limits, body, content)) as answer:
+            return await answer.read()
+
+    async def lines(self, path: str, query: Mapping[str, str], stall: timedelta) -> AsyncIterator[list[bytes]]:
+        """The lines of an answer as they arrive, all that are there at a time; ends when the server ends it.
+
+        A line that is cut off by the end is left out. Raises `Trouble`, also if nothing comes for as long as `stall`.
+        """
+        limits = aiohttp.ClientTimeout(sock_connect=_CONNECT.total_seconds(), sock_read=stall.total_seconds())
+        async with self._answer(_Asked("GET", _target(path, query), limits)) as answer:
+            rest = b""
+            async for chunk in answer.content.iter_any():
+                *whole, rest = (rest + chunk).split(b"\n")
+                if len(rest) > _LONGEST_LINE:
+                    raise Unreachable(f"a line of more than {_LONGEST_LINE >> 20} MiB")
+                if whole:
+                    yield whole
+
+    async def close(self) -> None:
+        """End all that is under way."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.rest.close()
+
+    @contextlib.asynccontextmanager
+    async def _answer(self, asked: _Asked) -> AsyncIterator[aiohttp.ClientResponse]:
+        with _told():
+            answer = await self._send(asked)
+            try:
+                if answer.status >= 400:
+                    raise _refusal(answer, await answer.read())
+                yield answer
+            finally:
+                answer.close()  # read to its end, its connection has gone back to the others already
+
+    async def _send(self, asked: _Asked) -> aiohttp.ClientResponse:
+        """An answer of any status; a second one, with a new login, where the first says that nobody is logged in."""
+        session = await self._entered(None)
+        answer = await session.send(asked)
+        if answer.status != 401:
+            return answer
+        answer.close()
+        session = await self._entered(session)
+        return await session.send(asked)
+
+    async def _entered(self, spent: _Session | None) -> _Session:
+        """A session that is not the one that is spent."""
+        async with self._entering:
+            if self._session is None or self._session is spent:
+                configuration = await self._login()
+                await self.close()
+                self._session = _Session(configuration)
+            return self._session
+
+
+class _Asked(NamedTuple):
+    """One request."""
+
+    method: str
+    target: str  # path and query
+    limits: aiohttp.ClientTimeout
+    body: Any = None
+    content: str = "application/json"
+
+
+class _Session:
+    """One login."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        try:
+            self.rest = RESTClientObject(configuration)
+        except (OSError, ValueError) as error:  # certificates that are missing or none
+            raise Unusable(str(error)) from error
+
+    async def send(self, asked: _Asked) -> aiohttp.ClientResponse:
+        headers = {"Accept": "application/json", "Content-Type": asked.content, "User-Agent": "pilotpy"}
+        # The hook behind this reads a service account's token anew from time to time.
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            headers["Authorization"] = token
+        url = f"{self._configuration.host}{asked.target}"
+        answer = await self.rest.request(
+            asked.method, url, headers=headers, body=asked.body, _request_timeout=asked.limits
+        )
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+
+@contextlib.asynccontextmanager
+async def connected(login: Login) -> AsyncIterator[Connection]:
+    """A connection, closed in the end."""
+    connection = Connection(login)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def default_login(kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None) -> Login:
+    """As kubectl does: by the kubeconfig that is named, by KUBECONFIG, as the Pod that this is, by ~/.kube/config."""
+
+    async def login() -> Configuration:
+        configuration = Configuration()
+        with _usable():
+            if kubeconfig is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+                config.load_incluster_config(configuration)
+            else:
+                await config.load_kube_config(
+                    None if kubeconfig is None else os.fspath(kubeconfig),
+                    context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                )
+        return configuration
+
+    return login
+
+
+def written_login(kubeconfig: Mapping[str, Any]) -> Login:
+    """By a kubeconfig that is at hand, decoded; whoever uses it vouches for what it makes this machine do."""
+
+    async def login() -> Configuration:
+        configuration = Configuration()
+        with _usable():
+            await config.load_kube_config_from_dict(dict(kubeconfig), client_configuration=configuration)
+        return configuration
+
+    return login
+
+
+@contextlib.contextmanager
+def _usable() -> Iterator[None]:
+    try:
+        yield
+    # The loader stumbles over what is not as it expects, each thing in its own way.
+    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unusable(f"cannot log in to the API server: {error}") from error
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong on the way, as trouble."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise Unreachable("no answer in time") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise Unreachable(str(error) or type(error).__name__) from error
+
+
+def _target(path: str, query: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _refusal(answer: aiohttp.ClientResponse, body: bytes) -> Refused:
+    try:
+        status = msgspec.json.decode(body, type=Status)
+    except msgspec.DecodeError:
+        status = Status(message=body[:200].decode(errors="replace"))
+    return status.refusal(answer.status, _retry_after(answer.headers.get("Retry-After", "")))
+
+
+def _retry_after(text: str) -> timedelta | None:
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=min(int(text), 3600))
+    return None
