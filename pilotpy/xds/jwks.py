@@ -117,12 +117,19 @@ async def _body(uri: str, door: Door) -> bytes:
     for _ in range(_REDIRECTS + 1):
         status, headers, body = await _get(uri, door)
         if status in _REDIRECTED and (location := headers.get(b"location")):
-            uri = urljoin(uri, location.decode("latin-1"))
+            uri = _joined(uri, location.decode("latin-1"))
             continue
         if status != 200:
             raise Refused(f"the answer is status {status}")
         return body
     raise Refused(f"more than {_REDIRECTS} redirects")
+
+
+def _joined(uri: str, location: str) -> str:
+    try:
+        return urljoin(uri, location)
+    except ValueError:
+        raise Refused("the redirect leads nowhere") from None
 
 
 async def _get(uri: str, door: Door) -> tuple[int, dict[bytes, bytes], bytes]:
@@ -135,6 +142,8 @@ async def _get(uri: str, door: Door) -> tuple[int, dict[bytes, bytes], bytes]:
         raise Refused(f"no connection to {host}: {getattr(why, 'strerror', None) or type(why).__name__}") from why
     try:
         return await _exchange(reader, writer, parts)
+    except UnicodeError:
+        raise Refused("the address has letters that are not of ASCII") from None
     except (OSError, h11.ProtocolError) as why:
         raise Refused("the answer is not HTTP") from why
     finally:

@@ -17,19 +17,20 @@ spec: {clusterIP: 10.96.0.1, selector: {app: pay}, ports: [{name: tcp, port: 80}
 """
 
 
-def policy(rule="{}", action="ALLOW", more="", kind="AuthorizationPolicy", spec=""):
-    return f"""apiVersion: security.istio.io/v1
+HEAD = """apiVersion: security.istio.io/v1
 kind: {kind}
 metadata: {{name: p, namespace: shop}}
 spec:
-  {spec or f'''action: {action}
-  {more}
-  rules:
-  - {rule}'''}
 """
 
 
-TOKENS = "jwtRules: [{issuer: i, jwksUri: https://i/keys}]"
+def policy(rule="{}", action="ALLOW", more=""):
+    return HEAD.format(kind="AuthorizationPolicy") + f"  action: {action}\n  {more}\n  rules:\n  - {rule}\n"
+
+
+def tokens(spec):
+    return HEAD.format(kind="RequestAuthentication") + f"  {spec}\n"
+
 
 CASES = {
     "a star inside a path": (policy('{to: [{operation: {paths: ["/v*/pay*"]}}]}'), "IST0133", 8, "/{*}/pay"),
@@ -41,9 +42,9 @@ CASES = {
         8,
         "operation.ports",
     ),
-    "keys that are not at hand": (policy(kind="RequestAuthentication", spec=TOKENS), "PP0404", 5, "jwks"),
+    "keys that are not at hand": (tokens("jwtRules: [{issuer: i, jwksUri: https://i/keys}]"), "PP0404", 5, "jwks"),
     "rules for the tokens of nobody": (
-        policy(kind="RequestAuthentication", spec="selector: {matchLabels: {app: x}}"),
+        tokens("selector: {matchLabels: {app: x}}"),
         "IST0127",
         5,
         "labels",

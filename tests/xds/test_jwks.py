@@ -10,6 +10,8 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pilotpy.model.key_set import KeySource
 from pilotpy.xds.jwks import LARGEST, Door, Refused, fetched, networks
@@ -22,7 +24,7 @@ Answer = Callable[[str, str], bytes | None]  # (path, own address) to an answer;
 
 def plain(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
+    return "\r\n".join(lines).encode("latin-1") + body
 
 
 def keys(_path: str, _own: str) -> bytes:
@@ -108,6 +110,9 @@ def test_keys_are_fetched(answer, discover):
         pytest.param(moved_to("http://[fe80::1]/"), "not fetched from", id="a redirect to the link"),
         pytest.param(moved_to("file:///etc/passwd"), "not of http", id="a redirect to a file"),
         pytest.param(moved_to("/elsewhere"), "redirects", id="redirects without end"),
+        pytest.param(moved_to("http://[::1/"), "leads nowhere", id="a redirect to nowhere"),
+        pytest.param(moved_to("/caf\u00e9"), "not of ASCII", id="a redirect to letters that are not of ASCII"),
+        pytest.param(moved_to("/a b"), "not HTTP", id="a redirect to what is no path"),
         pytest.param(lambda *_: None, "no answer within 0.3 s", id="silence"),
         pytest.param(lambda *_: plain(b"", "500 Oops"), "status 500", id="a failure"),
         pytest.param(lambda *_: plain(b"<html>"), "no JSON object", id="something else"),
@@ -140,6 +145,13 @@ def test_an_answer_is_refused(answer, why):
 def test_an_address_is_refused(uri):
     with pytest.raises(Refused):
         asyncio.run(fetched(KeySource(uri, "", timedelta(seconds=2)), Door()))
+
+
+@given(rest=st.text(st.characters(exclude_characters="@"), max_size=40))
+def test_whatever_is_written_after_an_address_is_refused(rest):
+    shut = Door(blocked=networks(["0.0.0.0/0", "::/0"]))
+    with pytest.raises(Refused):
+        asyncio.run(fetched(KeySource(f"http://127.0.0.1:1/{rest}", "", timedelta(seconds=2)), shut))
 
 
 def test_ranges_that_an_operator_blocks_are_refused():

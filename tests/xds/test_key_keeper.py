@@ -94,3 +94,13 @@ async def test_a_control_plane_has_keys_before_it_serves(tmp_path):
             source = KeySource(f"{own}/keys", "", timedelta(seconds=5))
             found = served.compiler.engine.ask(key_set, source)
             assert json.loads(found.text) == KEYS
+
+
+@asynchronous
+async def test_a_control_plane_fetches_what_a_new_policy_names(tmp_path):
+    async with server(keys) as own, following(Folder([tmp_path]), NOWHERE) as served:
+        (tmp_path / "policy.yaml").write_text(POLICY.format(own=own))
+        source = KeySource(f"{own}/keys", "", timedelta(seconds=5))
+        async with asyncio.timeout(10):
+            while not served.compiler.engine.ask(key_set, source).text:  # noqa: ASYNC110 - nobody tells of answers
+                await asyncio.sleep(0.01)
