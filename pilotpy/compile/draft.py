@@ -13,6 +13,7 @@ import msgspec
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.service import Protocol, Resolution
+from pilotpy.mesh.view import KeyFiles
 from pilotpy.model.destination_rule import (
     LocalityLoadBalancerSetting,
     TcpKeepalive,
@@ -37,6 +38,7 @@ class Dialect(NamedTuple):
     istio: bool = True
     ipv4: bool = True
     ipv6: bool = False
+    files: KeyFiles | None = None  # the proxy's own certificate for mutual TLS
 
 
 class Outlet(NamedTuple):

@@ -29,7 +29,7 @@ from pilotpy.mesh.kinds import SIDECARS
 from pilotpy.mesh.protocol import named_protocol
 from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Features, Inbound, Listening, Modes, Target
+from pilotpy.mesh.view import Features, Inbound, KeyFiles, Listening, Modes, Target
 from pilotpy.model.resource import Ref
 from pilotpy.model.sidecar import IstioIngressListener
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
@@ -45,7 +45,7 @@ def inbound_listeners(q: Asking, inbound: Inbound, features: Features, listening
     for policy, port in product(inbound.policies, ports):
         if _is_opaque(port):
             q(told_of_opaque_port, policy, port.target)
-    ends = Termination(*(TransportSocket.FromString(one) for one in q(terminations)))
+    ends = Termination(*(TransportSocket.FromString(one) for one in q(terminations, features.server_files)))
     bound = Tree(_bound(port, inbound.modes, ends, common) for port in ports if port.bind)
     if listening.mode == UNCAPTURED:
         return bound
@@ -56,10 +56,10 @@ def inbound_listeners(q: Asking, inbound: Inbound, features: Features, listening
 
 
 @query
-def terminations(q: Asking) -> tuple[bytes, bytes]:
+def terminations(q: Asking, files: KeyFiles | None) -> tuple[bytes, bytes]:
     """How workloads of the mesh end mutual TLS, on chains of HTTP and on those of TCP: two transport sockets."""
     limits, accepted = q(mesh_config).mesh_mtls, q(trust_domains)
-    http, tcp = (termination(accepted, limits, http=http) for http in (True, False))
+    http, tcp = (termination(accepted, limits, files, http=http) for http in (True, False))
     return serialised(http), serialised(tcp)
 
 

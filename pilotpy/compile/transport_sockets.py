@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from pilotpy.compile.draft import ORIGINAL_DST, Dialect, Outlet, defaults
 from pilotpy.compile.features import proxy_protocol as proxied
-from pilotpy.compile.features.tls import is_originated, mutual, offered_protocols, originated
+from pilotpy.compile.features.tls import is_originated, mutual, offered_protocols, originated, with_files
 from pilotpy.compile.naming import default_sni
 from pilotpy.compile.settings import Settings
 from pilotpy.compile.wire import delimited, packed, packed_bytes, serialised
@@ -49,7 +49,7 @@ def transport_sockets(q: Asking, upstream: Upstream) -> bytes:
     found, outlet, settings = upstream.service, upstream.outlet, upstream.settings
     rule = q(traffic_rule, outlet.rules) if outlet.rules else NO_RULE
     policy = rule.policy(outlet.port, outlet.subset)
-    tls, proxy = policy.tls, policy.proxy_protocol
+    tls, proxy = _in_own_files(policy.tls, upstream), policy.proxy_protocol
     if tls is not None and tls.mode == "ISTIO_MUTUAL":
         return _only(_mutual(q, upstream, tls), proxy)
     # A credential is for the workloads that a rule selects: others may not read it, and would wait for it in vain.
@@ -67,6 +67,14 @@ def transport_sockets(q: Asking, upstream: Upstream) -> bytes:
     return _either(_IF_MUTUAL, socket, proxy) + _either(_ELSE, _PLAINTEXT, proxy)
 
 
+def _in_own_files(tls: ClientTLSSettings | None, upstream: Upstream) -> ClientTLSSettings | None:
+    """What a rule asks for; where the proxy has a certificate in files, mutual TLS in the mesh with that one."""
+    files = upstream.spoken.files
+    if tls is None or tls.mode not in {"MUTUAL", "ISTIO_MUTUAL"} or files is None or upstream.service.mesh_external:
+        return tls
+    return with_files(files, tls.sni, tls.subject_alt_names)
+
+
 def _speaks_mutual_unasked(q: Asking, upstream: Upstream) -> bool:
     key = upstream.service.key
     if upstream.service.mesh_external or not q(auto_mutual, key.namespace):
@@ -76,9 +84,13 @@ def _speaks_mutual_unasked(q: Asking, upstream: Upstream) -> bool:
 
 def _mutual(q: Asking, upstream: Upstream, tls: ClientTLSSettings) -> bytes:
     outlet, settings, key = upstream.outlet, upstream.settings, upstream.service.key
+    accepted = tls.subject_alt_names or q(identities, key)
+    if upstream.spoken.files is not None and not upstream.service.mesh_external:
+        own = with_files(upstream.spoken.files, default_sni(outlet.port, outlet.subset, key.host))
+        return _tls(originated(own, accepted, q(defaults).tls, http2=settings.http2))
     protocols = offered_protocols(istio=upstream.spoken.istio, http=settings.http, http2=settings.http2)
     server_name = tls.sni or default_sni(outlet.port, outlet.subset, key.host)
-    return _tls(mutual(protocols, server_name, tls.subject_alt_names or q(identities, key)))
+    return _tls(mutual(protocols, server_name, accepted))
 
 
 def _tls(context: bytes) -> bytes:

@@ -66,6 +66,8 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     unprivileged: bool = False
     exact_balance: tuple[bool, bool] = (False, False)
     reserved: tuple[int, ...] = (15021, 15090)
+    client_files: tuple[str, str, str] = ("", "", "")  # chain, key, roots: paths of a certificate for calls
+    server_files: tuple[str, str, str] = ("", "", "")  # and of one for what comes in
     proxy_config: str = ""  # JSON, canonical; "" if none was sent
     identity: Identity | None = None  # what it proved to be; all else it merely says
 
@@ -134,6 +136,8 @@ def proxy_from_node(
             unprivileged=said.flag("UNPRIVILEGED_POD"),
             exact_balance=(said.flag("INBOUND_LISTENER_EXACT_BALANCE"), said.flag("OUTBOUND_LISTENER_EXACT_BALANCE")),
             reserved=(said.port("ENVOY_STATUS_PORT") or 15021, said.port("ENVOY_PROMETHEUS_PORT") or 15090),
+            client_files=said.files("TLS_CLIENT"),
+            server_files=said.files("TLS_SERVER"),
             proxy_config=said.json("PROXY_CONFIG"),
             identity=identity,
         )
@@ -195,6 +199,13 @@ class _Said:
         if not text.isascii() or not text.isdigit() or int(text) > 65535:
             raise _Malformed(f"{key} {text[:40]!r} is not a port")
         return int(text)
+
+    def files(self, prefix: str) -> tuple[str, str, str]:
+        return (
+            self.text(f"{prefix}_CERT_CHAIN"),
+            self.text(f"{prefix}_KEY"),
+            self.text(f"{prefix}_ROOT_CERT"),
+        )
 
     def one_of(self, key: str, known: tuple[str, ...]) -> str:
         """Return a known word, the first of them where nothing or something else is said."""

@@ -15,6 +15,14 @@ from pilotpy.mesh.service import Locality, Protocol, ServiceKey
 from pilotpy.model.resource import Ref
 
 
+class KeyFiles(NamedTuple):
+    """A certificate that a proxy has in its own files, and so does not ask its agent for. Paths."""
+
+    chain: str
+    key: str
+    roots: str  # "": the agent's
+
+
 class Features(NamedTuple):
     """What the Envoy at the other end can do and how it was started."""
 
@@ -23,6 +31,8 @@ class Features(NamedTuple):
     ipv4: bool = True
     ipv6: bool = False
     dns_capture: bool = False  # uses auto-allocated addresses
+    client_files: KeyFiles | None = None  # as a client of the mesh
+    server_files: KeyFiles | None = None  # as a server
 
 
 class Selected(NamedTuple):

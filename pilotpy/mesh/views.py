@@ -22,7 +22,7 @@ from pilotpy.mesh.scopes import scope
 from pilotpy.mesh.service import Locality
 from pilotpy.mesh.sidecars import sidecar_for
 from pilotpy.mesh.targets import Behind, service_targets
-from pilotpy.mesh.view import Features, Inbound, Listening, Place, Scope, View
+from pilotpy.mesh.view import Features, Inbound, KeyFiles, Listening, Place, Scope, View
 from pilotpy.mesh.workloads import Workload, augmented, labelled_locality, pod_workload, selects
 from pilotpy.model.destination_rule import DestinationRule, TrafficPolicy
 from pilotpy.model.kubernetes import KubeService
@@ -71,7 +71,15 @@ def view(q: Asking, proxy_id: str) -> View:
         _scope(q, proxy, labels, sidecar),
         _inbound(q, proxy, workload, labels, sidecar),
         _place(q, proxy, labels, locality, workload),
-        Features(istio=proxy.istio, minor=proxy.minor, ipv4=proxy.ipv4, ipv6=proxy.ipv6, dns_capture=proxy.dns_capture),
+        Features(
+            istio=proxy.istio,
+            minor=proxy.minor,
+            ipv4=proxy.ipv4,
+            ipv6=proxy.ipv6,
+            dns_capture=proxy.dns_capture,
+            client_files=_files(proxy.client_files),
+            server_files=_files(proxy.server_files),
+        ),
         _listening(q, proxy),
         proxy.identity,
     )
@@ -146,6 +154,10 @@ def _listening(q: Asking, proxy: Proxy) -> Listening:
         reserved=(*_CAPTURE_PORTS, *proxy.reserved),
         unprivileged=proxy.unprivileged,
     )
+
+
+def _files(paths: tuple[str, str, str]) -> KeyFiles | None:
+    return KeyFiles(*paths) if paths[0] and paths[1] else None
 
 
 def _narrows(q: Asking, sidecar: Ref | None) -> bool:

@@ -172,6 +172,13 @@ def test_clients_must_show_who_they_are():
     assert agent.HasField("initial_fetch_timeout")
 
 
+def test_a_proxy_shows_the_certificate_in_its_files():
+    files = {"TLS_SERVER_CERT_CHAIN": "/c", "TLS_SERVER_KEY": "/k", "TLS_SERVER_ROOT_CERT": "/r"}
+    common = context(listened(World(), "a-1.default", **files)["virtualInbound"], http=True).common_tls_context
+    assert [one.name for one in common.tls_certificate_sds_secret_configs] == ["file-cert:/c~/k"]
+    assert common.combined_validation_context.validation_context_sds_secret_config.name == "file-root:/r"
+
+
 @pytest.mark.parametrize(
     ("http", "expected"),
     [(True, ["h2", "http/1.1"]), (False, ["istio-peer-exchange", "h2", "http/1.1"])],

@@ -357,6 +357,28 @@ def test_without_a_selector_a_credential_is_nobodys():
     assert [(one.code, one.field) for one in found.findings] == [("PP0303", "spec.trafficPolicy.tls.credentialName")]
 
 
+FILES = {"TLS_CLIENT_CERT_CHAIN": "/c", "TLS_CLIENT_KEY": "/k", "TLS_CLIENT_ROOT_CERT": "/r"}
+OWN = {"own": "file-cert:/c~/k", "roots": "file-root:/r"}
+IDENTITY = ["spiffe://cluster.local/ns/default/sa/default"]
+WITH_FILES = {
+    "unasked": ("null", {**OWN, "sni": SNI, "names": IDENTITY}),
+    "as a rule says": (
+        "{tls: {mode: ISTIO_MUTUAL, sni: a, subjectAltNames: [b]}}",
+        {**OWN, "sni": "a", "names": ["b"]},
+    ),
+    "whatever files a rule has": (
+        "{tls: {mode: MUTUAL, clientCertificate: /x, privateKey: /y, sni: a}}",
+        {**OWN, "sni": "a"},
+    ),
+    "not where a rule asks for none": ("{tls: {mode: SIMPLE, sni: a}}", {"sni": "a", "roots": "file-root:system"}),
+}
+
+
+@pytest.mark.parametrize(("policy", "expected"), WITH_FILES.values(), ids=WITH_FILES)
+def test_a_proxy_shows_the_certificate_in_its_files(policy, expected):
+    assert told(client(IN_MESH, rule(policy), **FILES).clusters[CLUSTER]) == expected
+
+
 def test_the_proxy_protocol_comes_before_tls():
     both = client(IN_MESH, rule("{proxyProtocol: {version: V2}}")).clusters[CLUSTER]["transport_socket_matches"]
     inner = [one["transport_socket"]["typed_config"]["transport_socket"]["name"] for one in both]

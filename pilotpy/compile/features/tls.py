@@ -22,6 +22,7 @@ from pilotpy.compile.sds import (
     roots_of_credential,
 )
 from pilotpy.compile.wire import delimited, serialised
+from pilotpy.mesh.view import KeyFiles
 from pilotpy.model.destination_rule import ClientTLSSettings
 from pilotpy.model.mesh_config import TLSConfig
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext
@@ -82,6 +83,18 @@ def _mutual(protocols: tuple[str, ...]) -> bytes:
 def is_originated(tls: ClientTLSSettings | None) -> TypeGuard[ClientTLSSettings]:
     """Whether a rule asks for TLS with the server's own certificates, not the mesh's."""
     return tls is not None and tls.mode in {"SIMPLE", "MUTUAL"}
+
+
+def with_files(files: KeyFiles, server_name: str, names: tuple[str, ...] = ()) -> ClientTLSSettings:
+    """Mutual TLS with a certificate in the proxy's own files."""
+    return ClientTLSSettings(
+        mode="MUTUAL",
+        client_certificate=files.chain,
+        private_key=files.key,
+        ca_certificates=files.roots,
+        sni=server_name,
+        subject_alt_names=names,
+    )
 
 
 def originated(tls: ClientTLSSettings, names: Iterable[str], limits: TLSConfig | None, *, http2: bool) -> bytes:

@@ -10,8 +10,9 @@ from typing import Final
 
 from pilotpy.compile.features.tls_parameters import tls_parameters
 from pilotpy.compile.pieces import flag
-from pilotpy.compile.sds import OWN_CERTIFICATE, OWN_ROOTS, of_agent
+from pilotpy.compile.sds import OWN_CERTIFICATE, OWN_ROOTS, file_pair, file_roots, of_agent
 from pilotpy.compile.wire import packed
+from pilotpy.mesh.view import KeyFiles
 from pilotpy.model.mesh_config import TLSConfig
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import TransportSocket
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
@@ -30,15 +31,22 @@ _CIPHERS: Final = (
 )
 
 
-def termination(trust_domains: Iterable[str], limits: TLSConfig | None, *, http: bool) -> TransportSocket:
-    """Take clients with an identity of one of the trust domains; the limits are those of ``meshMTLS``."""
+def termination(
+    trust_domains: Iterable[str], limits: TLSConfig | None, files: KeyFiles | None, *, http: bool
+) -> TransportSocket:
+    """Take clients with an identity of one of the trust domains; the limits are those of ``meshMTLS``.
+
+    ``files`` has the proxy's certificate; None: its agent has.
+    """
     context = DownstreamTlsContext(require_client_certificate=flag(True))
     common = context.common_tls_context
     common.tls_params.CopyFrom(tls_parameters(limits, _CIPHERS))
     common.alpn_protocols.extend(_OFFERED[http])
-    common.tls_certificate_sds_secret_configs.append(of_agent(OWN_CERTIFICATE))
+    own = file_pair(files.chain, files.key) if files else of_agent(OWN_CERTIFICATE)
+    common.tls_certificate_sds_secret_configs.append(own)
     combined = common.combined_validation_context
-    combined.validation_context_sds_secret_config.CopyFrom(of_agent(OWN_ROOTS))
+    roots = file_roots(files.roots) if files and files.roots else of_agent(OWN_ROOTS)
+    combined.validation_context_sds_secret_config.CopyFrom(roots)
     # Without the slash "spiffe://mesh" would let "spiffe://mesh-of-others" in.
     accepted = (StringMatcher(prefix=f"spiffe://{domain}/") for domain in trust_domains)
     combined.default_validation_context.match_subject_alt_names.extend(accepted)
