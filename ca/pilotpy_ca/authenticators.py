@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from cryptography import x509
 
 from pilotpy_ca.authority import Authority
+from pilotpy_ca.certificates import readable
 from pilotpy_ca.errors import TokenError, Unauthenticated
 from pilotpy_ca.jwt import MAX_TOKEN, Claims, VerifyingKey, verified, verifying_keys
 from pilotpy_ca.leaf import names_of
@@ -90,7 +91,7 @@ class ClientCertificate:
         """See `Authenticator`. The handshake verified the chain; connections may outlive it, so times count here."""
         if credentials.peer.certificate is None:
             raise Unauthenticated("none was shown")
-        certificate = x509.load_der_x509_certificate(credentials.peer.certificate)
+        certificate = _certificate(credentials.peer.certificate)
         if reason := self._authority.disowned(certificate):
             raise Unauthenticated(reason)
         if now >= certificate.not_valid_after_utc:
@@ -109,7 +110,7 @@ def admission(authority: Authority, trust_domains: Callable[[], Collection[str]]
     """
 
     def admitted(leaf: bytes) -> None:
-        certificate = x509.load_der_x509_certificate(leaf)
+        certificate = _certificate(leaf)
         uris = [name for name in names_of(certificate) if "://" in name]
         if len(uris) != 1:
             raise Unauthenticated(f"the certificate has {len(uris)} URIs among its names; one is needed")
@@ -176,6 +177,13 @@ def service_account(subject: str) -> tuple[str, str]:
     if len(parts) != 4 or parts[:2] != ["system", "serviceaccount"] or not parts[2] or not parts[3]:
         raise TokenError(f"the subject {subject[:200]!r} is not a service account")
     return parts[2], parts[3]
+
+
+def _certificate(der: bytes) -> x509.Certificate:
+    try:
+        return readable(x509.load_der_x509_certificate(der))
+    except ValueError as error:
+        raise Unauthenticated(f"the certificate cannot be read: {error}") from None
 
 
 def _pod(claims: Claims, namespace: str) -> tuple[str, dict[str, str]]:

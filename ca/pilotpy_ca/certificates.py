@@ -120,6 +120,15 @@ def public_key(certificate: x509.Certificate) -> PublicKey:
     return accepted(certificate.public_key())
 
 
+def readable(certificate: x509.Certificate) -> x509.Certificate:
+    """The certificate, all of whose extensions can be read. Raises `ValueError`."""
+    try:
+        _ = certificate.extensions
+    except x509.DuplicateExtension as error:
+        raise ValueError(str(error)) from None
+    return certificate
+
+
 def fingerprint(certificate: x509.Certificate) -> str:
     """What tells one certificate from any other: the SHA-256 of its DER form, in hex digits."""
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()

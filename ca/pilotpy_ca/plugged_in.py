@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 
-from pilotpy_ca.certificates import fingerprint
+from pilotpy_ca.certificates import fingerprint, readable
 from pilotpy_ca.errors import BundleError, KeyRefused
 from pilotpy_ca.keys import PrivateKey
 from pilotpy_ca.signer import Signer
@@ -123,7 +123,7 @@ def _tls_signer(files: dict[str, bytes]) -> Signer:
 
 def _certificates(name: str, text: bytes) -> tuple[x509.Certificate, ...]:
     try:
-        return tuple(x509.load_pem_x509_certificates(text))
+        return tuple(map(readable, x509.load_pem_x509_certificates(text)))
     except ValueError as error:
         raise BundleError(f"{name}: {error}") from None
 

@@ -109,15 +109,22 @@ class ServerCertificate:
 
 
 async def ticking(keeper: Keeper, also: Callable[[datetime], object], clock: Clock = system_clock) -> None:
-    """Let the keeper do what is due, and something else, once a second, for ever. Failures are logged, not raised."""
+    """Let the keeper do what is due, and something else, once a second, for ever.
+
+    Failures are logged, each as often as its reason changes, and tried again.
+    """
+    said = ""
     while True:
-        now = clock()
+        now, reason = clock(), ""
         try:
             for event in keeper.tick(now):
                 log_event(event)
             also(now)
-        except CaError as error:
-            _LOG.error("the authority is not kept up", extra=fields(reason=str(error)))
+        except (CaError, OSError) as error:
+            reason = str(error)
+        if reason and reason != said:
+            _LOG.error("the authority is not kept up", extra=fields(reason=reason))
+        said = reason
         await asyncio.sleep(_TICK)
 
 

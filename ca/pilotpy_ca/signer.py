@@ -92,10 +92,14 @@ def _path(
 
 
 def _issuer(certificate: x509.Certificate, among: tuple[x509.Certificate, ...]) -> x509.Certificate | None:
-    for other in among:
-        try:
-            certificate.verify_directly_issued_by(other)
-        except (ValueError, TypeError, InvalidSignature):
-            continue
-        return other
-    return None
+    """Who signed a certificate; of several certificates of that key, the one that lasts longest."""
+    found = [other for other in among if _issued(certificate, other)]
+    return max(found, key=lambda issuer: issuer.not_valid_after_utc, default=None)
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

@@ -296,3 +296,22 @@ def test_a_leaf_without_names_is_nobodys():
         whoever(
             [ClientCertificate(kept.authority)], Credentials(PEER._replace(certificate=leaf.public_bytes(Encoding.DER)))
         )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("0603551d23", "0603551d11", id="two lists of names"),
+        pytest.param("0603551d11", "0603551d12", id="no names"),
+        pytest.param("0603551d23", "0603551d13", id="two basic constraints"),
+    ],
+)
+def test_a_leaf_that_cannot_be_read_is_refused_like_any_other(old, new):
+    kept = keeper()
+    der = shown(kept.authority.issue(CSR, [SLEEP], None, NOW)).peer.certificate
+    odd = der.replace(bytes.fromhex(old), bytes.fromhex(new), 1)
+    assert odd != der
+    with pytest.raises(Unauthenticated):
+        admission(kept.authority, lambda: {"cluster.local"})(odd)
+    with pytest.raises(Unauthenticated):
+        whoever([ClientCertificate(kept.authority)], Credentials(PEER._replace(certificate=odd)))

@@ -1,5 +1,6 @@
 """Signers that somebody else made, and files that change while we run."""
 
+import base64
 import dataclasses
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from pilotpy_ca.keys import KeyType, PrivateKey, signature_hash
 from pilotpy_ca.leaf import LeafForm
 from pilotpy_ca.plugged_in import PluggedInFolder
 from pilotpy_ca.revocation import Revocations, crl
+from pilotpy_ca.signer import Signer
 from tests.ca.scenery import (
     CSR,
     DAY,
@@ -278,8 +280,34 @@ def test_an_authority_may_have_a_chain_whose_path_crosses_a_weak_one():
         .not_valid_after(NOW + DAY)
         .sign(key.signing, signature_hash(key.public))
     )
-    from pilotpy_ca.signer import Signer
-
     made = Signer(SIGNER.key, SIGNER.certificate, (stranger, SIGNER.certificate), (ROOT.certificate,))
     assert made.anchor == ROOT.certificate
     assert made.certificate.public_bytes(Encoding.PEM) == pem(SIGNER.certificate)
+
+
+def test_of_two_certificates_of_one_root_the_one_that_lasts_longer_vouches():
+    """A root that was renewed with its key, and both of its certificates in the bundle."""
+    from pilotpy_ca.certificates import renewed
+
+    short = root(life=3 * HOUR)
+    longer = renewed(short.certificate, short.key, NOW, 100 * DAY)
+    signer = below(short, life=2 * HOUR)
+    for roots in ((short.certificate, longer), (longer, short.certificate)):
+        made = Signer(signer.key, signer.certificate, (), roots)
+        assert made.anchor == longer
+        assert len(made.roots) == 2
+
+
+def test_a_certificate_whose_extensions_cannot_be_read_is_refused(tmp_path):
+    broken = pem_with_two_key_usages()
+    with pytest.raises(BundleError, match=r"ca-cert\.pem"):
+        plugged(written(tmp_path / "certs", {**cacerts(SIGNER), "ca-cert.pem": broken}))
+
+
+def pem_with_two_key_usages():
+    """A signer's certificate that has one extension twice; its signature is broken, which nobody looks at first."""
+    der = SIGNER.certificate.public_bytes(Encoding.DER)
+    # subjectKeyIdentifier (2.5.29.14) becomes a second authorityKeyIdentifier (2.5.29.35).
+    twice = der.replace(bytes.fromhex("0603551d0e"), bytes.fromhex("0603551d23"), 1)
+    assert twice != der
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(twice) + b"-----END CERTIFICATE-----\n"
