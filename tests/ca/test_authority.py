@@ -205,3 +205,17 @@ def test_a_request_of_our_own_is_one_that_we_sign():
 def test_errors_of_requests_are_errors_of_requests():
     with pytest.raises(CsrError):
         authority().issue(b"", [SLEEP], None, NOW)
+
+
+def test_roots_of_others_are_published_and_each_only_once():
+    signing, other = authority(), root()
+    heard = []
+    forget = signing.on_change(lambda: heard.append(len(signing.roots)))
+    signing.adopt(signing.slots, extra_roots=[other.certificate, *signing.slots.roots, other.certificate])
+    assert len(signing.roots) == len(signing.root_fingerprints) == 2
+    assert signing.issue(CSR, [SLEEP], None, NOW).elements[-1].count("BEGIN") == 2
+    signing.adopt(signing.slots)
+    assert len(signing.roots) == 2, "what is not given stays"
+    forget()
+    signing.adopt(signing.slots, extra_roots=[])
+    assert heard == [2, 2]

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -14,7 +15,7 @@ from pilotpy_ca.journal import State, files_of, state_of
 from pilotpy_ca.ledger import Issued, Ledger
 from pilotpy_ca.ledger_file import LedgerFile
 from pilotpy_ca.storage import FolderStorage
-from tests.ca.scenery import DAY, NOW, SLEEP, MemoryStorage, cacerts, keeper, root, slots
+from tests.ca.scenery import CSR, DAY, NOW, SLEEP, MemoryStorage, cacerts, keeper, root, slots, trusts
 
 FILES = {"journal.json": b"{}", "ca-key.pem": b"secret"}
 
@@ -216,7 +217,42 @@ def test_a_ledger_is_compacted_to_what_still_counts(tmp_path):
     assert [one.serial for one in LedgerFile(tmp_path / "issued.jsonl").read()] == [7, 11]
 
 
-def _order():
-    from tests.ca.scenery import CSR
+def _order(now=NOW):
+    return CSR, [SLEEP], None, now
 
-    return CSR, [SLEEP], None, NOW
+
+def _now():
+    return datetime.now(UTC)
+
+
+ROTATE_FOR_EVER = """
+import dataclasses, pathlib, sys
+from datetime import UTC, datetime
+from pilotpy_ca.control import opened
+from pilotpy_ca.keys import KeyType
+from pilotpy_ca.terms import Terms
+with opened(pathlib.Path(sys.argv[1]), Terms(key_type=KeyType.P256)) as keeper:
+    for number in range(10_000):
+        if number % 5 == 0:
+            print(number, flush=True)
+        now = datetime.now(UTC)
+        keeper.rotate(now, at_once=True)
+        keeper.tick(now)
+        for slot in keeper.authority.slots.old:
+            keeper.drop(slot.signer.id)
+        keeper.tick(now)
+"""
+
+
+def test_killed_at_any_moment_of_a_rotation_it_starts_again(folder):
+    for lines in range(1, 6):
+        with subprocess.Popen([sys.executable, "-c", ROTATE_FOR_EVER, str(folder)], stdout=subprocess.PIPE) as process:
+            for _ in range(lines):
+                assert process.stdout.readline()
+            process.kill()
+            process.wait()
+        storage = FolderStorage(folder)
+        kept = keeper(storage)
+        assert trusts(kept.authority.roots, kept.authority.issue(*_order(_now())), _now())
+        storage.close()
+        assert len([path for path in folder.iterdir() if path.name.startswith("..0")]) <= 2
