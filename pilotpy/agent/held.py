@@ -53,6 +53,8 @@ class Holding:
 
     def refuse(self, revoked: bytes) -> None:
         """Replace the lists of revoked certificates. Raises ValueError, having changed nothing, for no lists."""
+        if revoked == self.now.revoked:
+            return
         begin = b"-----BEGIN X509 CRL-----"
         blocks = [begin + rest for rest in revoked.split(begin)[1:]]
         if revoked.strip() and not blocks:

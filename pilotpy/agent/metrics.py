@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable
 from datetime import timedelta
 from http import HTTPStatus
@@ -26,6 +27,8 @@ _T = TypeVar("_T")
 _LOG: Final = logging.getLogger("pilotpy.metrics")
 _PATIENCE: Final = timedelta(seconds=10)
 _LARGEST: Final = 10 << 20
+_PREFIXED: Final = re.compile(rb"^((?:# \w+ )?)envoy_istio_", re.MULTILINE)
+"""Upstream's Envoy puts its name before every metric; dashboards know Istio's without."""
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _RESERVED: Final = frozenset({15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 15090})
 
@@ -45,7 +48,7 @@ class Page(NamedTuple):
     body: bytes
 
 
-def application(text: str) -> Question | None:
+def application(text: str, host: str = "127.0.0.1") -> Question | None:
     """What to ask an application, from the annotations as JSON. Raises ValueError; None if nothing is to be asked."""
     if not text:
         return None
@@ -60,7 +63,7 @@ def application(text: str) -> Question | None:
         raise ValueError(f"ISTIO_PROMETHEUS_ANNOTATIONS: port {port!r} is not a port")
     if int(port) in _RESERVED:
         raise ValueError(f"ISTIO_PROMETHEUS_ANNOTATIONS: port {port} is the sidecar's own")
-    return Question("127.0.0.1", int(port), "/" + (said.path or "/metrics").lstrip("/"))
+    return Question(host, int(port), "/" + (said.path or "/metrics").lstrip("/"))
 
 
 async def merged(own: bytes, envoy: EnvoyAdmin, app: Question | None, network: PodNetwork, accept: str = "") -> Page:
@@ -78,7 +81,7 @@ async def merged(own: bytes, envoy: EnvoyAdmin, app: Question | None, network: P
     envoys, theirs = await asyncio.gather(
         _or(envoy.page("/stats/prometheus"), b"", "envoy"), _or(applications(), Page(_TEXT, b""), "application")
     )
-    return Page(theirs.content_type, b"".join(map(_ended, (own, envoys, theirs.body))))
+    return Page(theirs.content_type, b"".join(map(_ended, (own, _PREFIXED.sub(rb"\1istio_", envoys), theirs.body))))
 
 
 async def _or(asked_for: Awaitable[_T], otherwise: _T, whose: str) -> _T:

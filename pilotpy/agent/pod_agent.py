@@ -66,11 +66,12 @@ class PodAgent:
         self.secrets = SecretService(self.holding)
         self.dns = DnsProxy(settings.resolver, network) if settings.resolver else None
         self.relay = Relay(settings.plane, names=self.dns.take if self.dns else None, roots=self.holding.trust)
-        self.envoy = EnvoyAdmin(network, port=settings.admin_port)
+        self.envoy = EnvoyAdmin(network, settings.localhost, settings.admin_port)
         self.ending = asyncio.Event()  # somebody inside the pod asked for the end
         self.status_port = 0  # once inside the context, if there is one
         self.dns_ports = (0, 0)  # of UDP and TCP, likewise
         self._draining: asyncio.Task[None] | None = None
+        self._unreadable = ""  # why the list of revoked certificates is, as last logged
         self._network = network
         self._registry = CollectorRegistry()
         self._registry.register(AgentMetrics(self))
@@ -173,14 +174,17 @@ class PodAgent:
     def _look_for_revoked(self) -> None:
         if self.settings.revoked is None:
             return
+        file = self.settings.revoked
         try:
-            self.holding.refuse(self.settings.revoked.read_bytes())
-        except FileNotFoundError:
-            self.holding.refuse(b"")
+            self.holding.refuse(file.read_bytes() if file.exists() else b"")
         except (OSError, ValueError) as unreadable:
-            _LOG.error(
-                "revoked certificates cannot be read, those known stay refused", extra=fields(reason=str(unreadable))
-            )
+            if str(unreadable) != self._unreadable:
+                self._unreadable = str(unreadable)
+                _LOG.error(
+                    "revoked certificates cannot be read, those known stay refused", extra=fields(reason=unreadable)
+                )
+        else:
+            self._unreadable = ""
 
     async def _write_files(self) -> None:
         if self.settings.output is None:

@@ -178,7 +178,8 @@ class _Relayed:
     async def _send_to_plane(self, message: bytes) -> None:
         async with self._to_plane:
             if self._plane is not None:
-                await self._plane.write(message)
+                with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # it left; reading tells why
+                    await self._plane.write(message)
 
     async def _send_to_envoy(self, message: bytes) -> None:
         async with self._to_envoy:

@@ -51,6 +51,11 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     application: Question | None = None  # where its metrics are
     health: HealthCheck | None = None  # of an application whose endpoint the control plane must be told about
 
+    @property
+    def localhost(self) -> str:
+        """The address that only the pod itself reaches."""
+        return _localhost(self.address)
+
     @classmethod
     def of(cls, environment: Mapping[str, str], root: Path = Path("/")) -> AgentSettings:
         """As the environment says; paths that are not absolute are under ``root``. Raises Wrong with a sentence."""
@@ -58,6 +63,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         proxy = ProxyConfig.of(environment)
         discovery = read("PILOTPY_DISCOVERY_ADDRESS") or proxy.discovery_address
         namespace = read("POD_NAMESPACE", "default")
+        address = (read("INSTANCE_IP") or "127.0.0.1").partition(",")[0]
         trust_domain = (read("TRUST_DOMAIN") or "cluster.local").replace("@", ".")
         try:
             return cls(
@@ -75,7 +81,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
                 revoked=root / _REVOKED,
                 output=root / output if (output := read("OUTPUT_CERTS")) else None,
                 resolver=_resolver(environment, root, namespace),
-                address=(read("INSTANCE_IP") or "127.0.0.1").partition(",")[0],
+                address=address,
                 admin_port=proxy.proxy_admin_port,
                 status_port=proxy.status_port,
                 farewell=Farewell(
@@ -85,7 +91,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
                 ),
                 probes=probes(read("ISTIO_KUBE_APP_PROBERS", "")),
                 health=proxy.readiness_probe,
-                application=application(read("ISTIO_PROMETHEUS_ANNOTATIONS", "")),
+                application=application(read("ISTIO_PROMETHEUS_ANNOTATIONS", ""), _localhost(address)),
             )
         except Wrong:
             raise
@@ -169,6 +175,10 @@ def _resolver(environment: Mapping[str, str], root: Path, namespace: str) -> Res
         host="127.0.0.1" if host in {"", "localhost"} else host.strip("[]"),
         port=int(port),
     )
+
+
+def _localhost(address: str) -> str:
+    return "::1" if ":" in address else "127.0.0.1"
 
 
 def _share(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -26,6 +26,7 @@ from tests.agent.plane import asynchronous, running
 from tests.agent.pods import settings, short_folder
 
 NETWORK = PodNetwork()
+ENVOYS_METRICS = "# TYPE envoy_istio_requests_total counter\nenvoy_istio_requests_total 2\nenvoy_one 1\n"
 GOOD = {
     "cluster_manager.cds.update_success": 1,
     "listener_manager.lds.update_success": 1,
@@ -61,7 +62,10 @@ class FakeEnvoy:
         self.application = Starlette(
             routes=[
                 Route("/stats", self._stats),
-                Route("/stats/prometheus", lambda _: PlainTextResponse("envoy_one 1\n")),
+                Route(
+                    "/stats/prometheus",
+                    lambda _: PlainTextResponse(ENVOYS_METRICS),
+                ),
                 Route("/{rest:path}", self._post, methods=["POST"]),
             ]
         )
@@ -134,7 +138,8 @@ async def test_metrics_of_agent_envoy_and_application_are_one_page_the_applicati
             page = await get(agent.status_port, "/stats/prometheus", accept=openmetrics)
             lines = page.body.decode().splitlines()
             assert "istio_agent_xds_connected 0.0" in lines
-            assert lines[-3:] == ["envoy_one 1", "app_one 1", "# EOF"]
+            envoys = ["# TYPE istio_requests_total counter", "istio_requests_total 2", "envoy_one 1"]
+            assert lines[-5:] == [*envoys, "app_one 1", "# EOF"]
             assert page.header("content-type").startswith("application/openmetrics-text")
 
 
