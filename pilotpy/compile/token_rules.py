@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pilotpy.compile.features.jwks import usable
 from pilotpy.compile.features.jwt_authn import Verified
 from pilotpy.engine import Asking
 from pilotpy.mesh.kinds import REQUEST_AUTHENTICATIONS
 from pilotpy.mesh.request_authentication import NO_KEYS, key_set, key_source
+from pilotpy.model.key_set import KeySet
 from pilotpy.model.resource import Finding, Ref, Severity
 
 WITHOUT_KEYS: Final = "PP0404"  # keys of an issuer are not at hand
@@ -22,22 +24,22 @@ def token_rules(q: Asking, ref: Ref) -> Iterator[Verified]:
     policy = q.get(REQUEST_AUTHENTICATIONS, ref.namespace, ref.name)
     for i, rule in enumerate(policy.spec.jwt_rules if policy else ()):
         source = key_source(rule)
-        if source is None:
-            yield Verified(rule, rule.jwks or NO_KEYS)
-            continue
-        keys = q(key_set, source)
-        if keys.failure or not keys.text:
+        known = q(key_set, source) if source else KeySet(rule.jwks)
+        keys = usable(known.text)
+        if source and (known.failure or not known.text):
             field = f"spec.jwtRules[{i}]" + (".jwksUri" if source.uri else ".issuer")
-            q.note(_no_keys(ref, field, str(source), keys.failure, stale=bool(keys.text)))
-        yield Verified(rule, keys.text or NO_KEYS)
+            q.note(_not_fetched(ref, field, str(source), known))
+        elif not keys:
+            q.note(_unusable(ref, f"spec.jwtRules[{i}]" + (".jwks" if rule.jwks else ""), str(source or "jwks")))
+        yield Verified(rule, keys or NO_KEYS)
 
 
-def _no_keys(ref: Ref, field: str, source: str, failure: str, *, stale: bool) -> Finding:
-    if stale:
-        message = f"The keys of {source} cannot be fetched again ({failure}): the last ones are used"
+def _not_fetched(ref: Ref, field: str, source: str, known: KeySet) -> Finding:
+    if known.text:
+        message = f"The keys of {source} cannot be fetched again ({known.failure}): the last ones are used"
         severity = Severity.WARNING
-    elif failure:
-        message = f"The keys of {source} cannot be fetched ({failure}): its tokens are all refused"
+    elif known.failure:
+        message = f"The keys of {source} cannot be fetched ({known.failure}): its tokens are all refused"
         severity = Severity.ERROR
     else:
         message = f"The keys of {source} have not been fetched: until they are, its tokens are all refused"
@@ -49,4 +51,15 @@ def _no_keys(ref: Ref, field: str, source: str, failure: str, *, stale: bool) ->
         ref=ref,
         field=field,
         hint="A control plane that runs fetches them; see that it can reach the address, or write the keys into jwks",
+    )
+
+
+def _unusable(ref: Ref, field: str, source: str) -> Finding:
+    return Finding(
+        code=WITHOUT_KEYS,
+        severity=Severity.ERROR,
+        message=f"There is no key in {source} that Envoy can verify with: the tokens of the rule are all refused",
+        ref=ref,
+        field=field,
+        hint="Give it a JSON Web Key Set with an RSA, EC, OKP (Ed25519) or oct key that is made for signatures",
     )

@@ -246,7 +246,8 @@ def test_policies_on_trial_decide_nothing(policies, expected):
     assert names(http(World(*policies))) == expected
 
 
-SOME = '{issuer: a, jwks: \'{"keys":[{"kty":"oct"}]}\'}'
+KEYS = '{"keys":[{"kty":"oct","k":"AA"}]}'
+SOME = '{issuer: a, jwks: \'{"keys":[{"kty":"oct","k":"AA"}]}\'}'
 REMOTE = "{issuer: b, jwksUri: https://b/keys}"
 DISCOVERED = "{issuer: https://c}"
 
@@ -273,10 +274,10 @@ def test_tokens_are_refused_until_there_are_keys_and_after():
     assert state() == (NO_KEYS, ["Info spec.jwtRules[0].jwksUri"])
     world.engine.apply([Put(KEY_SETS, (source,), KeySet("", "no connection"))])
     assert state() == (NO_KEYS, ["Error spec.jwtRules[0].jwksUri"])
-    world.engine.apply([Put(KEY_SETS, (source,), KeySet("{}", ""))])
-    assert state() == ("{}", [])
-    world.engine.apply([Put(KEY_SETS, (source,), KeySet("{}", "no connection"))])
-    assert state() == ("{}", ["Warning spec.jwtRules[0].jwksUri"])
+    world.engine.apply([Put(KEY_SETS, (source,), KeySet(KEYS, ""))])
+    assert state() == (KEYS, [])
+    world.engine.apply([Put(KEY_SETS, (source,), KeySet(KEYS, "no connection"))])
+    assert state() == (KEYS, ["Warning spec.jwtRules[0].jwksUri"])
 
 
 def test_rules_for_tokens_are_numbered_by_issuer_over_all_policies():
@@ -296,9 +297,9 @@ def test_a_token_has_to_satisfy_somebody_and_may_be_missing():
 
 
 def test_every_field_of_a_rule_for_tokens_is_read():
-    rule = """{issuer: a, audiences: [v, w], jwks: '{"keys":[{"kty":"oct"}]}', fromHeaders: [{name: H, prefix: "P "}],
-      fromParams: [q], fromCookies: [c], outputPayloadToHeader: out, forwardOriginalToken: true,
-      outputClaimToHeaders: [{header: h, claim: s}], spaceDelimitedClaims: [roles]}"""
+    rule = """{issuer: a, audiences: [v, w], jwks: '{"keys":[{"kty":"oct","k":"AA"}]}',
+      fromHeaders: [{name: H, prefix: "P "}], fromParams: [q], fromCookies: [c], outputPayloadToHeader: out,
+      forwardOriginalToken: true, outputClaimToHeaders: [{header: h, claim: s}], spaceDelimitedClaims: [roles]}"""
     found = jwt(World(tokens("t", rule))).providers["origins-0"]
     assert list(found.audiences) == ["v", "w"]
     assert [(one.name, one.value_prefix) for one in found.from_headers] == [("H", "P ")]

@@ -19,6 +19,7 @@ from pilotpy.model.extension_provider import (
     ExtensionProvider,
 )
 from tests.compile.listening import listened, service
+from tests.compile.test_jwks import BAD, GOOD
 from tests.envoy.test_traffic_to_listeners import answer, application, connected, repeat, workload
 from tests.envoy.verdict import refusal
 from tests.mesh.world import World, kube_service
@@ -111,6 +112,22 @@ def test_envoy_takes_every_form_of_a_policy(tmp_path, provider, trial):
     world.settings(extension_providers=(provider,))
     found = listened(world, "a-1.default", LABELS={"app": "a"}).values()
     assert not refusal(tmp_path, found)
+
+
+def rules_with(*written: dict[str, object]) -> str:
+    return f"""
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{name: tokens, namespace: default}}
+spec: {{jwtRules: [{{issuer: a, jwks: {json.dumps(json.dumps({"keys": written}))}}}]}}
+"""
+
+
+@pytest.mark.parametrize("key", [*GOOD.values(), *BAD.values()], ids=[*GOOD, *BAD])
+def test_envoy_takes_whatever_keys_somebody_wrote(tmp_path, key):
+    for others in ((), BAD.values()):
+        found = listened(World(rules_with(*others, key)), "a-1.default").values()
+        assert not refusal(tmp_path, found)
 
 
 KEY = rsa.generate_private_key(65537, 2048)
