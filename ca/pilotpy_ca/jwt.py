@@ -91,7 +91,7 @@ def verifying_keys(jwks: bytes) -> tuple[VerifyingKey, ...]:
         raise TokenError(f"a key set of {len(jwks)} bytes; {MAX_KEYS} are allowed")
     try:
         found = msgspec.json.decode(jwks, type=_JwkSet).keys
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, as are those of its UTF-8
         raise TokenError(f"not a JSON Web Key Set: {error}") from None
     if len(found) > _MOST_KEYS:
         raise TokenError(f"a key set of {len(found)} keys; {_MOST_KEYS} are allowed")

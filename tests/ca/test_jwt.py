@@ -183,6 +183,7 @@ def test_signed_and_right(change):
         pytest.param(b'{"keys": []}', id="an empty list"),
         pytest.param(b'{"keys": "all"}', id="keys that are text"),
         pytest.param(b"[" * 100_000, id="brackets without end"),
+        pytest.param(b'{"keys": [{"kty": "\xff"}]}', id="bytes that are no text"),
         pytest.param(b" " * (MAX_KEYS + 1), id="too large"),
         pytest.param(jwks(*[{"kty": "RSA"}] * 201), id="too many"),
         pytest.param(jwks({"kty": "oct", "k": "c2VjcmV0"}), id="a secret"),
