@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pilotpy.compile.features.ext_authz import Asked, Authorizer
+from pilotpy.compile.header_text import unfit_format, unfit_name
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.providers import extension_provider, provider_host
+from pilotpy.model.extension_provider import EnvoyExternalAuthorizationHttpProvider
 from pilotpy.schema.validation.extension_provider import extension_providers
 from pilotpy_protos.envoy.type.v3.http_status_pb2 import StatusCode
 
@@ -46,6 +48,12 @@ def _flaw(asked: Asked) -> str:
     """What Envoy would refuse and Istio's admission does not look at; "" if nothing."""
     if asked.status_on_error and int(asked.status_on_error) not in StatusCode.values():
         return f"statusOnError {asked.status_on_error} is no status of Envoy's"
+    if isinstance(asked, EnvoyExternalAuthorizationHttpProvider):
+        for name, value in asked.include_additional_headers_in_check.items():
+            if why := unfit_name(name) or unfit_format(value):
+                return f"the additional header {name!r} {why}"
+            if name.startswith(":") or name.lower() == "host":
+                return f"the header {name!r} cannot be added"
     body = asked.include_request_body_in_check
     if body is not None and not body.max_request_bytes:
         return "maxRequestBytes is missing"

@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from pilotpy.compile.features.jwks import usable
 from pilotpy.compile.features.jwt_authn import Verified
+from pilotpy.compile.header_text import PRINTABLE, unfit, unfit_name
 from pilotpy.engine import Asking
 from pilotpy.mesh.kinds import REQUEST_AUTHENTICATIONS
 from pilotpy.mesh.request_authentication import NO_KEYS, key_set, key_source
 from pilotpy.model.key_set import KeySet
+from pilotpy.model.request_authentication import JWTRule
 from pilotpy.model.resource import Finding, Ref, Severity
 
 WITHOUT_KEYS: Final = "PP0404"  # keys of an issuer are not at hand
+UNFIT_HEADER: Final = "PP0406"  # a header that Envoy would refuse
 
 
 def token_rules(q: Asking, ref: Ref) -> Iterator[Verified]:
@@ -31,7 +36,40 @@ def token_rules(q: Asking, ref: Ref) -> Iterator[Verified]:
             q.note(_not_fetched(ref, field, str(source), known))
         elif not keys:
             q.note(_unusable(ref, f"spec.jwtRules[{i}]" + (".jwks" if rule.jwks else ""), str(source or "jwks")))
-        yield Verified(rule, keys or NO_KEYS)
+        for field, text in _header_texts(rule):
+            if why := unfit(text):
+                q.note(_unfit(ref, f"spec.jwtRules[{i}].{field}", why))
+        yield Verified(_fit(rule), keys or NO_KEYS)
+
+
+def _header_texts(rule: JWTRule) -> Iterator[tuple[str, str]]:
+    """What stands in headers, and where in the rule it is written."""
+    for i, header in enumerate(rule.from_headers):
+        yield f"fromHeaders[{i}]", header.name + header.prefix
+    yield "outputPayloadToHeader", rule.output_payload_to_header
+    for i, copied in enumerate(rule.output_claim_to_headers):
+        yield f"outputClaimToHeaders[{i}]", copied.header
+
+
+def _fit(rule: JWTRule) -> JWTRule:
+    """A rule without headers that Envoy would refuse: a token in one of these is as good as none."""
+    return replace(
+        rule,
+        from_headers=tuple(one for one in rule.from_headers if not (unfit_name(one.name) or unfit(one.prefix))),
+        output_payload_to_header="" if unfit(rule.output_payload_to_header) else rule.output_payload_to_header,
+        output_claim_to_headers=tuple(one for one in rule.output_claim_to_headers if not unfit_name(one.header)),
+    )
+
+
+def _unfit(ref: Ref, field: str, why: str) -> Finding:
+    return Finding(
+        code=UNFIT_HEADER,
+        severity=Severity.ERROR,
+        message=f"The header is left out: it {why}",
+        ref=ref,
+        field=field,
+        hint=PRINTABLE,
+    )
 
 
 def _not_fetched(ref: Ref, field: str, source: str, known: KeySet) -> Finding:

@@ -199,10 +199,9 @@ def bad(**settings: Any) -> ExtensionProvider:
         pytest.param(bad(status_on_error="999"), id="its status is none of HTTP"),
         pytest.param(bad(status_on_error="299"), id="its status is none of Envoy's"),
         pytest.param(bad(path_prefix="x"), id="its path is none"),
-        pytest.param(
-            bad(include_request_body_in_check=EnvoyExternalAuthorizationRequestBody()),
-            id="it is sent no byte of a body",
-        ),
+        pytest.param(bad(include_additional_headers_in_check={"a": "50%"}), id="it is sent a malformed header"),
+        pytest.param(bad(include_additional_headers_in_check={"Host": "a"}), id="it is sent a host of ours"),
+        pytest.param(bad(include_request_body_in_check=NO_BODY), id="it is sent no byte of a body"),
     ],
 )
 def test_nobody_to_ask_is_a_denial(provider):
@@ -307,6 +306,23 @@ def test_every_field_of_a_rule_for_tokens_is_read():
     assert (found.forward_payload_header, found.forward, found.payload_in_metadata) == ("out", True, "payload")
     assert [(one.header_name, one.claim_name) for one in found.claim_to_headers] == [("h", "s")]
     assert list(found.normalize_payload_in_metadata.space_delimited_claims) == ["permission", "roles", "scope"]
+
+
+def test_headers_that_envoy_would_refuse_are_left_out():
+    rule = r"""{issuer: a, jwks: '{"keys":[{"kty":"oct","k":"AA"}]}', outputPayloadToHeader: "a\nb",
+      fromHeaders: [{name: "a\nb"}, {name: a, prefix: "\0"}, {name: c}],
+      outputClaimToHeaders: [{header: "a\rb", claim: s}]}"""
+    world = World(tokens("t", rule))
+    found = jwt(world).providers["origins-0"]
+    assert [one.name for one in found.from_headers] == ["c"]
+    assert (found.forward_payload_header, list(found.claim_to_headers)) == ("", [])
+    notes = world.engine.notes(guard, world.view("a.default").inbound.policies)
+    assert [one.field.removeprefix("spec.jwtRules[0].") for one in notes] == [
+        "fromHeaders[0]",
+        "fromHeaders[1]",
+        "outputPayloadToHeader",
+        "outputClaimToHeaders[0]",
+    ]
 
 
 def test_what_is_lost_on_an_opaque_port_is_told():

@@ -210,6 +210,37 @@ def test_a_path_is_matched(value, path, expected):
     assert matches(OPERATIONS["operation.path"].each(TERM, value).url_path.path, path) is expected
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{*}",
+        "{*}/a",
+        "//{*}",
+        "/{*}//a",
+        "/a b/{*}",
+        "/\u00e9/{*}",
+        "/{*}{**}",
+        "/{**}/{*}",
+        "/a*/{*}",
+        "/{*}/" + "a" * 256,
+    ],
+)
+def test_what_is_no_path_template_is_not_matched(value):
+    with pytest.raises(Unusable):
+        OPERATIONS["operation.path"].each(TERM, value)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\0"])
+def test_what_names_no_header_is_not_matched(name):
+    with pytest.raises(Unusable):
+        PEERS["request.headers"].each(TERM._replace(key=name), "x")
+
+
+def test_an_expression_that_is_too_large_is_not_matched():
+    with pytest.raises(Unusable):
+        peer("source.namespace", "x" * 100_000)
+
+
 def test_hosts_are_matched_in_any_case_and_methods_are_not():
     host = OPERATIONS["operation.host"].each(TERM, "*.Example.com").header
     method = OPERATIONS["operation.method"].each(TERM, "GET").header

@@ -357,3 +357,21 @@ def test_a_provider_that_is_missing_denies(tmp_path):
         connected(port).close()
         assert status(port, "/asked") == 403
         assert status(port, "/other") == 200
+
+
+HOSTILE = {
+    "a template without a slash": '{to: [{operation: {paths: ["{*}"]}}]}',
+    "a template with an empty segment": '{to: [{operation: {paths: ["//{*}"]}}]}',
+    "a template without end": '{to: [{operation: {paths: ["/{*}/%s"]}}]}' % ("x" * 3000),
+    "a header with a line break": '{when: [{key: "request.headers[a\\nb]", values: ["a"]}]}',
+    "a header with a zero byte": '{when: [{key: "request.headers[a\\0b]", values: ["a"]}]}',
+    "an expression without end": "{from: [{source: {namespaces: [%s]}}]}" % ("x" * 100_000),
+    "stars without end": '{from: [{source: {namespaces: ["%s"]}}]}' % ("*" * 5000),
+}
+
+
+@pytest.mark.parametrize("rule", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("action", ["ALLOW", "DENY"])
+def test_envoy_takes_what_is_left_of_a_hostile_policy(tmp_path, rule, action):
+    found = listened(World(BY_PORT % (action, rule)), "a-1.default").values()
+    assert not refusal(tmp_path, found)

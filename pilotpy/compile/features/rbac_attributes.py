@@ -20,6 +20,7 @@ from pilotpy.compile.features.rbac_values import (
     listed,
     metadata,
     one_of,
+    path_template,
     plain,
     port,
     quoted,
@@ -147,8 +148,7 @@ def _host(_: Term, value: str) -> Permission:
 
 def _path(_: Term, value: str) -> Permission:
     if "{*}" in value or "{**}" in value:
-        template = value.replace("{*}", "*").replace("{**}", "**")
-        config = packed(UriTemplateMatchConfig(path_template=template))
+        config = packed(UriTemplateMatchConfig(path_template=path_template(value)))
         return Permission(uri_template=TypedExtensionConfig(name="uri-template", typed_config=config))
     found = Permission()
     found.url_path.path.CopyFrom(text(value))

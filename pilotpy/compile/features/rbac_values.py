@@ -10,7 +10,9 @@ import re
 from collections.abc import Sequence
 from ipaddress import ip_interface
 
+from pilotpy.compile.header_text import unfit_name
 from pilotpy.compile.pieces import prefix_range
+from pilotpy.schema.re2 import refusal
 from pilotpy_protos.envoy.config.core.v3.address_pb2 import CidrRange
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from pilotpy_protos.envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
@@ -20,6 +22,8 @@ from pilotpy_protos.envoy.type.matcher.v3.value_pb2 import ListMatcher, OrMatche
 
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")  # what means something to RE2
 _LARGEST_PORT = 65535
+_TEMPLATE = re.compile(r"(?:/(?:\*|\*\*|[\w\-.~%!$&'()+,;:@=]+))+/?", re.ASCII)
+_LONGEST_TEMPLATE = 256
 
 
 class Unusable(ValueError):
@@ -32,7 +36,9 @@ def quoted(literal: str) -> str:
 
 
 def expression(regex: str) -> StringMatcher:
-    """Texts that an expression matches as a whole."""
+    """Texts that an expression matches as a whole. Raises `Unusable`."""
+    if why := refusal(regex):
+        raise Unusable(f"Envoy refuses the expression of it: {why}")
     return StringMatcher(safe_regex=RegexMatcher(regex=regex))
 
 
@@ -51,7 +57,9 @@ def text(value: str, *, ignore_case: bool = False) -> StringMatcher:
 
 
 def header(name: str, value: str, *, ignore_case: bool = False) -> HeaderMatcher:
-    """A header with a value; ``*``: that is there at all."""
+    """A header with a value; ``*``: that is there at all. Raises `Unusable`."""
+    if why := unfit_name(name):
+        raise Unusable(f"The name of a header {why}")
     if value == "*":
         return HeaderMatcher(name=name, present_match=True)
     return HeaderMatcher(name=name, string_match=text(value, ignore_case=ignore_case))
@@ -74,6 +82,15 @@ def port(value: str) -> int:
     if value.isascii() and value.isdigit() and len(value) <= 5 and int(value) <= _LARGEST_PORT:
         return int(value)
     raise Unusable(f"{value!r} is not a port")
+
+
+def path_template(value: str) -> str:
+    """A path template in Envoy's words, ``*`` and ``**``. Raises `Unusable`: others would stop Envoy."""
+    template = value.replace("{*}", "*").replace("{**}", "**")
+    one_any = re.search(r"/\*\*/(?:.*/)?\*", template) is None  # nothing varies after what is of any length
+    if not _TEMPLATE.fullmatch(template) or not one_any or len(template) > _LONGEST_TEMPLATE:
+        raise Unusable(f"{value[:100]!r} is no path template, /SEGMENT/{{*}}/{{**}}")
+    return template
 
 
 def metadata(filter_name: str, path: Sequence[str], value: ValueMatcher) -> MetadataMatcher:
