@@ -65,7 +65,12 @@ class PodAgent:
         )
         self.secrets = SecretService(self.holding)
         self.dns = DnsProxy(settings.resolver, network) if settings.resolver else None
-        self.relay = Relay(settings.plane, names=self.dns.take if self.dns else None, roots=self.holding.trust)
+        self.relay = Relay(
+            settings.plane,
+            names=self.dns.take if self.dns else None,
+            roots=self.holding.trust,
+            taken=self.secrets.taken,
+        )
         self.envoy = EnvoyAdmin(network, settings.localhost, settings.admin_port)
         self.ending = asyncio.Event()  # somebody inside the pod asked for the end
         self.status_port = 0  # once inside the context, if there is one

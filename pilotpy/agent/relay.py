@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -38,12 +38,18 @@ class Relay:
     """Between one Envoy and its control plane."""
 
     def __init__(
-        self, plane: Upstream, *, names: Callable[[NameTable], None] | None, roots: Callable[[tuple[str, ...]], None]
+        self,
+        plane: Upstream,
+        *,
+        names: Callable[[NameTable], None] | None,
+        roots: Callable[[tuple[str, ...]], None],
+        taken: Callable[[], Awaitable[None]],
     ) -> None:
         self.connected = False
         self._plane = plane
         self._take_names = names  # None: nobody answers for names, so they are not asked for
         self._take_roots = roots
+        self._envoy_has_roots = taken
         self._inbound = InboundConnections()
         self._stream: _Relayed | None = None
         self._health: Health | None = None
@@ -73,7 +79,7 @@ class Relay:
         session = RelaySession(self._inbound, incremental=incremental, names=self._take_names is not None)
         if self._health is not None:
             session.health(self._health)
-        stream = self._stream = _Relayed(session, context, self._use)
+        stream = self._stream = _Relayed(session, context, self._used)
         try:
             await self._relay(stream, incremental=incremental)
         except Unreachable as lost:
@@ -103,8 +109,8 @@ class Relay:
             finally:
                 call.cancel()
 
-    def _use(self, taken: Taken) -> str:
-        """Put names or roots to use; returns why they cannot be, or nothing."""
+    async def _used(self, taken: Taken) -> str:
+        """Put names or roots to use, roots in Envoy too; returns why they cannot be, or nothing."""
         if taken.names is not None and self._take_names is not None:
             self._take_names(taken.names)
         if taken.roots is not None:
@@ -112,6 +118,7 @@ class Relay:
                 self._take_roots(taken.roots)
             except ValueError as bad:
                 return f"a root cannot be read: {bad}"
+            await self._envoy_has_roots()
         return ""
 
 
@@ -121,13 +128,14 @@ _METHODS: Final = {"StreamAggregatedResources": False, "DeltaAggregatedResources
 class _Relayed:
     """One pair of streams. Several tasks write to either side, one at a time."""
 
-    def __init__(self, session: RelaySession, envoy: Context, use: Callable[[Taken], str]) -> None:
+    def __init__(self, session: RelaySession, envoy: Context, used: Callable[[Taken], Awaitable[str]]) -> None:
         self._session = session
         self._envoy = envoy
-        self._use = use
+        self._used = used
         self._plane: Call | None = None
         self._to_envoy, self._to_plane = asyncio.Lock(), asyncio.Lock()
         self._replaced = asyncio.Event()
+        self._answers = set[asyncio.Task[None]]()  # under way
 
     def end(self) -> None:
         """Close both: another took this one's place."""
@@ -145,6 +153,7 @@ class _Relayed:
                 task.result()
         finally:
             self._plane = None
+            tasks += self._answers
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -169,11 +178,17 @@ class _Relayed:
             if taken.to_envoy is not None:
                 await self._send_to_envoy(taken.to_envoy)
             if taken.answer is not None:
-                reason = self._use(taken)
-                await self._send_to_plane(self._session.refused(taken, reason) if reason else taken.answer)
+                # Nothing waits for that: an answer says that this proxy uses what it was sent, which may take a while.
+                task = asyncio.create_task(self._answer(taken, taken.answer))
+                self._answers.add(task)
+                task.add_done_callback(self._answers.discard)
         status = await plane.code()
         if status is not grpc.StatusCode.OK:
             raise Unreachable(f"{status.name}: {await plane.details()}")
+
+    async def _answer(self, taken: Taken, answer: bytes) -> None:
+        reason = await self._used(taken)
+        await self._send_to_plane(self._session.refused(taken, reason) if reason else answer)
 
     async def _send_to_plane(self, message: bytes) -> None:
         async with self._to_plane:

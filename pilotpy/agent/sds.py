@@ -112,4 +112,5 @@ class SecretService:
 
 async def _send(context: Context, answer: bytes | None) -> None:
     if answer is not None:
-        await context.write(answer)
+        with suppress(grpc.aio.InternalError, grpc.aio.UsageError):  # Envoy left; reading tells
+            await context.write(answer)

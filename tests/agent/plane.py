@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -100,7 +100,8 @@ class Stream:
         return type_.FromString(message) if isinstance(message, bytes) else None
 
     async def write(self, message) -> None:
-        await self._context.write(message.SerializeToString())
+        with suppress(grpc.aio.InternalError, grpc.aio.UsageError):  # the client is gone; reading tells
+            await self._context.write(message.SerializeToString())
 
 
 class Plane:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from contextlib import asynccontextmanager
 
 import grpc
@@ -92,6 +94,35 @@ async def test_names_and_roots_are_used_and_acknowledged():
 
 
 @asynchronous
+async def test_roots_are_acknowledged_once_envoy_has_them():
+    async with relayed() as (plane, agent), envoys_stream(agent) as envoy:
+        await until(lambda: agent.holding.now.certificate)
+        async with grpc.aio.insecure_channel(f"unix:{agent.settings.sds_socket}") as channel:
+            secrets = channel.stream_stream(
+                "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
+                request_serializer=DiscoveryRequest.SerializeToString,
+                response_deserializer=DiscoveryResponse.FromString,
+            )()
+            await secrets.write(DiscoveryRequest(resource_names=["ROOTCA"]))
+            first = await secrets.read()
+            await secrets.write(DiscoveryRequest(resource_names=["ROOTCA"], response_nonce=first.nonce))
+
+            await envoy.write(DiscoveryRequest(type_url=LISTENER.url))
+            stream = await plane.stream()
+            await types(stream, 2)
+            answer = DiscoveryResponse(type_url=PROXY_CONFIG.url, nonce="1", version_info="v")
+            answer.resources.add().Pack(ProxyConfig(ca_certificates_pem=[pem(Issuer("other").root)]))
+            await stream.write(answer)
+            second = await secrets.read()
+            acknowledged = asyncio.ensure_future(stream.read(DiscoveryRequest))
+            await envoy.write(DiscoveryRequest(type_url=CLUSTER.url))  # overtakes it
+            assert (await acknowledged).type_url == CLUSTER.url
+            await secrets.write(DiscoveryRequest(resource_names=["ROOTCA"], response_nonce=second.nonce))
+            assert (await stream.read(DiscoveryRequest)).response_nonce == "1"
+            secrets.cancel()
+
+
+@asynchronous
 async def test_health_is_told_on_this_stream_and_the_next():
     async with relayed() as (plane, agent):
         await agent.relay.report(Health(healthy=False, reason="refused"))
@@ -170,6 +201,20 @@ async def test_a_path_that_no_socket_can_have_is_refused_in_a_sentence(tmp_path)
             with pytest.raises(OSError, match="at most 107 bytes"):
                 async with PodAgent(settings(plane, folder, sds_socket=tmp_path / ("x" * 100))):
                     pass
+
+
+@asynchronous
+async def test_no_log_has_a_key_or_a_token(caplog):
+    caplog.set_level(logging.DEBUG)
+    async with relayed() as (plane, agent):
+        await until(lambda: agent.holding.now.certificate)
+        keys = [agent.holding.now.certificate.key.pem().decode().splitlines()[1]]
+        plane.token = "another"
+        agent.identity.renew()
+        await until(lambda: agent.identity.failures > 1)
+        assert "no certificate" in caplog.text
+        said = [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
+        assert not [line for line in said for secret in (*keys, "token-of-the-day") if secret in line]
 
 
 @asynchronous
