@@ -1,5 +1,7 @@
 """What every test may ask for."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,15 @@ def conformance() -> Path:
     if not folder.is_dir():
         pytest.skip("no conformance cases beside this repository")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logs_go_where_they_went() -> Iterator[None]:
+    """Commands that run inside a test turn the logs of their process to themselves; the next test has its own."""
+    loggers = [logging.getLogger(name) for name in ("pilotpy", "pilotpy_ca")]
+    before = [(log.handlers[:], log.level, log.propagate) for log in loggers]
+    yield
+    for log, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        log.handlers[:] = handlers
+        log.setLevel(level)
+        log.propagate = propagate

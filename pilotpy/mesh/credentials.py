@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pilotpy.engine import Asking
 from pilotpy.mesh.kinds import CONFIG_MAPS, SECRETS
 
-_SECRET = "kubernetes://"  # noqa: S105 - a scheme
+_SECRET = "kubernetes://"  # noqa: S105 - the scheme of a name
 _CONFIG_MAP = "configmap://"
 _CA = "-cacert"
 _PAIRS = (("cert", "key", ""), ("tls.crt", "tls.key", "tls.ocsp-staple"))
