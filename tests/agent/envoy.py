@@ -146,7 +146,7 @@ class Peer:
     def __init__(self, issuer, folder: Path, name: str, port: int) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = issuer.leaf(key.public_key(), UniformResourceIdentifier(name))
-        file = folder / "peer.pem"
+        file = folder / f"{self.certificate.serial_number}.pem"
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         file.write_text(secret + pem(self.certificate))
         self._context = ssl.create_default_context(cadata=pem(issuer.root))
@@ -164,6 +164,26 @@ class Peer:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         await reader.readexactly(5)
         return int(head.split()[1])
+
+    async def load(self, outcomes: list[str]) -> None:
+        """Ask without a pause, for ever, on a connection that is kept as long as the server lets it."""
+        while True:
+            try:
+                reader, writer = await self.connect()
+            except OSError as failed:
+                outcomes.append(repr(failed))
+                continue
+            try:
+                head = ""
+                while "connection: close" not in head:
+                    writer.write(b"GET / HTTP/1.1\r\nhost: web\r\n\r\n")
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                    await reader.readexactly(5)
+                    outcomes.append(head.split()[1])
+            except (OSError, asyncio.IncompleteReadError) as failed:
+                outcomes.append(repr(failed))
+            finally:
+                writer.close()
 
     async def serial(self) -> int:
         """Of the certificate that a fresh connection is shown. Raises OSError."""

@@ -24,7 +24,7 @@ async def test_certificates_rotate_under_load_and_the_revoked_are_turned_away(de
         async with running(folder) as plane:
             port, admin = free_port(), free_port()
             made = settings(plane, folder, admin_port=admin)
-            peer = Peer(plane.issuer, folder, CALLER, port)
+            peer, other = (Peer(plane.issuer, folder, CALLER, port) for _ in range(2))
             listening = inbound(port)
             async with PodAgent(made) as agent, background(serve_all(plane, listening)):
                 assert "Envoy" in await agent.ready()
@@ -33,18 +33,23 @@ async def test_certificates_rotate_under_load_and_the_revoked_are_turned_away(de
                     assert await peer.serial() == plane.signed[-1].serial_number
                     assert await agent.ready() == ""
 
-                    # A new certificate: shown to new connections, open ones stay.
-                    old = await peer.connect()
-                    assert await peer.ask(old) == 200
-                    agent.identity.renew()
-                    await until(lambda: len(plane.signed) == 2)
-                    await until(lambda: _shows(peer, plane.signed[-1]))
-                    assert await peer.ask(old) == 200
+                    outcomes = []
+                    async with background(other.load(outcomes)):
+                        # A new certificate: shown to new connections, open ones stay.
+                        old = await peer.connect()
+                        assert await peer.ask(old) == 200
+                        agent.identity.renew()
+                        await until(lambda: len(plane.signed) == 2)
+                        await until(lambda: _shows(peer, plane.signed[-1]))
+                        assert await peer.ask(old) == 200
 
-                    # The caller is revoked: new connections fail, the open one is drained.
-                    made.revoked.write_bytes(plane.issuer.revocation(peer.certificate.serial_number))
-                    await until(lambda: _is_not_served(peer))
-                    await until(lambda: _is_over(peer, old))
+                        # The caller is revoked: new connections fail, the open one is drained.
+                        made.revoked.write_bytes(plane.issuer.revocation(peer.certificate.serial_number))
+                        await until(lambda: _is_not_served(peer))
+                        await until(lambda: _is_over(peer, old))
+                        old[1].close()
+                        assert len(outcomes) > 100
+                    assert {*outcomes} == {"200"}  # others notice nothing
 
                     # And forgiven.
                     made.revoked.write_bytes(plane.issuer.revocation())
