@@ -1,4 +1,4 @@
-"""A control plane that follows a folder: its changes into the compiler, its proxies served, until the context ends."""
+"""A control plane that follows its sources: changes into the compiler, proxies served, until the context ends."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ from pilotpy.engine import Engine
 from pilotpy.mesh.inputs import puts
 from pilotpy.mesh.views import view
 from pilotpy.model.resource import Finding, Severity
-from pilotpy.ops.instruments import instruments
+from pilotpy.ops.instruments import Instruments, instruments
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
-from pilotpy.sources.folder import Folder
+from pilotpy.sources.together import Source
 from pilotpy.xds.compiler import Answers, LocalCompiler
 from pilotpy.xds.jwks import Door, networks
 from pilotpy.xds.key_keeper import keeping_keys
 from pilotpy.xds.server import Server, serving
 
-_LOG = logging.getLogger("pilotpy.folder")
+_LOG = logging.getLogger("pilotpy.sources")
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
 _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 
 @contextlib.asynccontextmanager
-async def following(folder: Folder, settings: Settings, keys: Keys | None = None) -> AsyncIterator[Server]:
-    """A server that is ready: everything that the folder said first has been compiled.
+async def following(
+    source: Source, settings: Settings, keys: Keys | None = None, watched_with: Instruments | None = None
+) -> AsyncIterator[Server]:
+    """A server that is ready: everything that the source said first has been compiled.
 
     With ``keys``, proxies get certificates of it and may prove who they are. Raises ``OSError``, ``CaError``.
     """
     async with contextlib.AsyncExitStack() as inside:
         answers = Answers(view, COLLECTIONS, BY_NAME)
-        server = await inside.enter_async_context(serving(Engine(), answers, settings, instruments()))
-        changes = folder.watch()
+        server = await inside.enter_async_context(serving(Engine(), answers, settings, watched_with or instruments()))
+        changes = source.watch()
         first = await anext(changes)
         submit(server.compiler, first)
-        told = _told(folder, frozenset())
+        told = _told(source, frozenset())
         authority = None
         if keys is not None:
             await server.compiler.caught_up()
@@ -49,7 +51,7 @@ async def following(folder: Folder, settings: Settings, keys: Keys | None = None
         door = Door(networks(settings.blocked_key_networks))
         await inside.enter_async_context(keeping_keys(server.compiler, door, server.instruments.metrics))
         await server.open(authority.identified if authority is not None else None)
-        follow = asyncio.create_task(_follow(folder, changes, server.compiler, authority, told), name="folder")
+        follow = asyncio.create_task(_follow(source, changes, server.compiler, authority, told), name="sources")
         try:
             yield server
         finally:
@@ -66,7 +68,7 @@ def submit(compiler: LocalCompiler, changes: list[Change]) -> None:
 
 
 async def _follow(
-    folder: Folder,
+    source: Source,
     changes: AsyncIterator[list[Change]],
     compiler: LocalCompiler,
     authority: MeshAuthority | None,
@@ -76,13 +78,13 @@ async def _follow(
         submit(compiler, batch)
         if authority is not None:
             authority.follow(batch)
-        told = _told(folder, told)
+        told = _told(source, told)
 
 
-def _told(folder: Folder, before: frozenset[Finding]) -> frozenset[Finding]:
+def _told(source: Source, before: frozenset[Finding]) -> frozenset[Finding]:
     """Log the findings that were not there before; return those that are there now."""
-    for finding in folder.findings:
+    for finding in source.findings:
         if finding not in before:
             where = fields(code=finding.code, file=finding.file, line=finding.line, object=str(finding.ref or ""))
             _LOG.log(_LEVELS[finding.severity], finding.message, extra=where)
-    return frozenset(folder.findings)
+    return frozenset(source.findings)

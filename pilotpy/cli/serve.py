@@ -1,4 +1,4 @@
-"""``pilotpy serve``: the control plane of a folder, until interrupted."""
+"""``pilotpy serve``: the control plane of folders and a cluster, until interrupted."""
 
 from __future__ import annotations
 
@@ -14,16 +14,27 @@ if TYPE_CHECKING:
     from pilotpy.authority.keeping import Keys
     from pilotpy.ops.settings import Settings
     from pilotpy.sources.folder import Folder
+    from pilotpy.sources.kubernetes.connection import Login
 
 
 def serve(
-    folders: Annotated[
-        list[Path], typer.Option("--dir", help="File or folder to read and to watch; may be repeated.", metavar="PATH")
-    ],
     ca_dir: Annotated[
         Path,
         typer.Option(help="Folder of the keys; made if there is none.", metavar="DIR", default_factory=default_folder),
     ],
+    folders: Annotated[
+        list[Path] | None,
+        typer.Option("--dir", help="File or folder to read and to watch; may be repeated.", metavar="PATH"),
+    ] = None,
+    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Watch a cluster.")] = False,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            help="How to log in to the cluster; else by KUBECONFIG, as the Pod that this is, by ~/.kube/config.",
+            metavar="FILE",
+        ),
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig; else its current one.")] = None,
     mesh_config: MeshConfigFile = None,
     mesh_networks: MeshNetworksFile = None,
     grpc_address: Annotated[
@@ -58,7 +69,7 @@ def serve(
     ] = 1.0,
     log_as_json: Annotated[bool, typer.Option("--log-as-json", "--log_as_json", help="Log JSON lines.")] = False,
 ) -> None:
-    """Serve ADS to Envoys from folders of YAML, and follow their edits."""
+    """Serve ADS to Envoys from a cluster, from folders of YAML, or both, and follow their changes."""
     import asyncio
     import os
     import sys
@@ -68,10 +79,13 @@ def serve(
     from pilotpy.ops.logs import log_to
     from pilotpy.ops.settings import Settings, Wrong
     from pilotpy.sources.folder import Folder
+    from pilotpy.sources.kubernetes.trouble import Unusable
     from pilotpy_ca.errors import CaError
 
     log_to(sys.stderr, as_json=log_as_json)
-    paths_of(folders, None)
+    if folders or not kubernetes:
+        paths_of(folders, None)
+    folder = Folder(folders or (), mesh_config=mesh_config, mesh_networks=mesh_networks)
     try:
         settings = Settings.of(os.environ)._replace(
             grpc_address=grpc_address,
@@ -81,23 +95,37 @@ def serve(
         )
         terms = terms_of(os.environ, speed=clock_speed)
         keys = Keys(ca_dir, terms, cacerts, token_dir or ca_dir.parent / "tokens", clock_speed) if ca else None
-        asyncio.run(_serve(Folder(folders, mesh_config=mesh_config, mesh_networks=mesh_networks), settings, keys))
-    except (CaError, OSError, Wrong) as error:
+        login = None
+        if kubernetes:
+            from pilotpy.sources.kubernetes.connection import default_login
+
+            login = default_login(kubeconfig, context)
+        asyncio.run(_serve(folder, login, settings, keys))
+    except (CaError, OSError, Unusable, Wrong) as error:
         fail(str(error))
 
 
-async def _serve(folder: Folder, settings: Settings, keys: Keys | None) -> None:
+async def _serve(folder: Folder, login: Login | None, settings: Settings, keys: Keys | None) -> None:
     import asyncio
     import signal
+    from contextlib import suppress
 
     from pilotpy.follow import following
+    from pilotpy.gather import gathered
+    from pilotpy.ops.instruments import instruments
 
-    stop = asyncio.Event()
+    task, watched_with = asyncio.current_task(), instruments()
+    assert task is not None, "this runs in one"
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with following(folder, settings, keys) as server:
-        if server.address:
-            print(f"serving ADS on {server.address}")
-        if server.secure_address and keys is not None:
-            print(f"serving ADS and certificates on {server.secure_address}; roots and tokens are in {keys.projected}")
-        await stop.wait()
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        async with (
+            gathered(folder, login, settings, watched_with.metrics) as source,
+            following(source, settings, keys, watched_with) as server,
+        ):
+            if server.address:
+                print(f"serving ADS on {server.address}")
+            if server.secure_address and keys is not None:
+                where = f"roots and tokens are in {keys.projected}"
+                print(f"serving ADS and certificates on {server.secure_address}; {where}")
+            await asyncio.Event().wait()

@@ -41,6 +41,13 @@ class Metrics:
         self.key_failures = Tally(
             "pilot_jwks_resolver_network_fetch_fail_total", "Key sets that could not be fetched.", "", registry
         )
+        self.lists = Tally("pilotpy_kubernetes_lists", "Collections listed whole.", "collection", registry)
+        self.expiries = Tally(
+            "pilotpy_kubernetes_expiries", "Watches that an API server could not take up again.", "collection", registry
+        )
+        self.failures = Tally(
+            "pilotpy_kubernetes_failures", "Lists and watches that went wrong.", "collection", registry
+        )
         self.triggers = Tally("pilot_push_triggers", "Publications, by what set them off.", "type", registry)
         self.updates = Tally("pilot_inbound_updates", "Changes seen.", "type", registry)
         self.convergence = Histogram(

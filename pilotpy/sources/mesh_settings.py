@@ -6,7 +6,7 @@ Source: istio/istio pilot/pkg/bootstrap/mesh.go, pkg/config/mesh/kubemesh/watche
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -67,6 +67,14 @@ class MeshSettings:
                 # Text of several lines begins below its key.
                 shift = line if "\n" in text else line - 1
                 changes += self._take(ref, text.encode(), Origin(written.lines.file, line), shift)
+        return changes
+
+    def from_data(self, data: Mapping[str, str], name: str) -> list[Change]:
+        """Take both from what the ConfigMap of a cluster holds. Returns what that changes."""
+        changes: list[Change] = []
+        for ref, key in KEYS.items():
+            text = data.get(key)
+            changes += self._drop(ref) if text is None else self._take(ref, text.encode(), Origin(name, 1), shift=0)
         return changes
 
     def _take(self, ref: Ref, text: bytes, origin: Origin, shift: int) -> list[Change]:

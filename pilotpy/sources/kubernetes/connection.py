@@ -22,45 +22,14 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
+from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
+from pilotpy.sources.kubernetes.wire import JSON, Status
+
 PATIENCE: Final = timedelta(seconds=60)
 _CONNECT: Final = timedelta(seconds=10)
 _LONGEST_LINE: Final = 64 * 2**20  # etcd takes objects of 1.5 MiB; a server that sends more means no good
 
 Login = Callable[[], Awaitable[Configuration]]
-
-
-class Trouble(Exception):
-    """An API server did not do what it was asked. Worth another try, unless the asker knows better."""
-
-
-class Unreachable(Trouble):
-    """It did not answer, or stopped in the middle of an answer."""
-
-
-class Refused(Trouble):
-    """It answered with an error."""
-
-    def __init__(self, status: int, message: str, reason: str = "", retry_after: timedelta | None = None) -> None:
-        super().__init__(f"{status} {reason}: {message}" if reason else f"{status}: {message}")
-        self.status = status  # of HTTP
-        self.reason = reason  # in the API's words: "Expired", "AlreadyExists"; "" if it does not say
-        self.retry_after = retry_after
-
-
-class Unusable(Trouble):
-    """There is no way to log in: no kubeconfig, or one that is broken."""
-
-
-class Status(msgspec.Struct, frozen=True, rename="camel"):
-    """The API's own words about an error."""
-
-    message: str = ""
-    reason: str = ""
-    code: int = 0
-
-    def refusal(self, status: int = 0, retry_after: timedelta | None = None) -> Refused:
-        """The same, to be raised."""
-        return Refused(self.code or status, self.message[:500], self.reason, retry_after)
 
 
 class Connection:
@@ -78,21 +47,24 @@ class Connection:
         body: Any = None,
         *,
         query: Mapping[str, str] | None = None,
-        content: str = "application/json",
+        content: str = JSON,
+        accept: str = JSON,
         patience: timedelta = PATIENCE,
     ) -> bytes:
         """The body of a successful answer. Raises `Trouble`."""
         limits = aiohttp.ClientTimeout(total=patience.total_seconds(), sock_connect=_CONNECT.total_seconds())
-        async with self._answer(_Asked(method, _target(path, query), limits, body, content)) as answer:
+        async with self._answer(_Asked(method, _target(path, query), limits, accept, body, content)) as answer:
             return await answer.read()
 
-    async def lines(self, path: str, query: Mapping[str, str], stall: timedelta) -> AsyncIterator[list[bytes]]:
+    async def lines(
+        self, path: str, query: Mapping[str, str], stall: timedelta, *, accept: str = JSON
+    ) -> AsyncIterator[list[bytes]]:
         """The lines of an answer as they arrive, all that are there at a time; ends when the server ends it.
 
         A line that is cut off by the end is left out. Raises `Trouble`, also if nothing comes for as long as `stall`.
         """
         limits = aiohttp.ClientTimeout(sock_connect=_CONNECT.total_seconds(), sock_read=stall.total_seconds())
-        async with self._answer(_Asked("GET", _target(path, query), limits)) as answer:
+        async with self._answer(_Asked("GET", _target(path, query), limits, accept)) as answer:
             rest = b""
             async for chunk in answer.content.iter_any():
                 *whole, rest = (rest + chunk).split(b"\n")
@@ -144,8 +116,9 @@ class _Asked(NamedTuple):
     method: str
     target: str  # path and query
     limits: aiohttp.ClientTimeout
+    accept: str = JSON
     body: Any = None
-    content: str = "application/json"
+    content: str = JSON
 
 
 class _Session:
@@ -159,7 +132,7 @@ class _Session:
             raise Unusable(str(error)) from error
 
     async def send(self, asked: _Asked) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json", "Content-Type": asked.content, "User-Agent": "pilotpy"}
+        headers = {"Accept": asked.accept, "Content-Type": asked.content, "User-Agent": "pilotpy"}
         # The hook behind this reads a service account's token anew from time to time.
         token = await self._configuration.get_api_key_with_prefix("BearerToken")
         if token:

@@ -1,0 +1,52 @@
+"""What a control plane follows: folders, a cluster, or both, as one source."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from random import Random
+from typing import TYPE_CHECKING
+
+from pilotpy.model.resource import Ref
+from pilotpy.ops.metrics import Metrics
+from pilotpy.ops.settings import Settings
+from pilotpy.sources.folder import Folder
+from pilotpy.sources.together import Source, Together
+
+if TYPE_CHECKING:
+    from pilotpy.sources.kubernetes.cluster import Count
+    from pilotpy.sources.kubernetes.connection import Login
+
+
+@contextlib.asynccontextmanager
+async def gathered(folder: Folder, login: Login | None, settings: Settings, metrics: Metrics) -> AsyncIterator[Source]:
+    """A folder and, with a `login`, a cluster under it. Raises `Unusable` if there is no way to log in."""
+    async with contextlib.AsyncExitStack() as inside:
+        sources: list[Source] = [folder]
+        if login is not None:
+            from pilotpy.sources.kubernetes.cluster import Cluster
+            from pilotpy.sources.kubernetes.connection import connected
+
+            await login()  # what is wrong with it now is said now, and not tried for ever
+            connection = await inside.enter_async_context(connected(login))
+            sources.append(
+                Cluster(connection, settings=mesh_config_map(settings), count=_counting(metrics), random=Random())  # noqa: S311 - pauses need no secrecy
+            )
+        yield Together(sources, settings.revision)
+
+
+def mesh_config_map(settings: Settings) -> Ref:
+    """The ConfigMap of MeshConfig: each revision has its own."""
+    suffix = f"-{settings.revision}" if settings.revision not in {"", "default"} else ""
+    return Ref("ConfigMap", settings.system_namespace, f"istio{suffix}")
+
+
+def _counting(metrics: Metrics) -> Count:
+    from pilotpy.sources.kubernetes.list_watch import Happened
+
+    tallies = {
+        Happened.LISTED: metrics.lists,
+        Happened.EXPIRED: metrics.expiries,
+        Happened.FAILED: metrics.failures,
+    }
+    return lambda collection, happened: tallies[happened].add(collection)

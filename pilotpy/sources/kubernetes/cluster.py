@@ -1,0 +1,164 @@
+"""A cluster as a source: all that its API server holds and a mesh reads, and what changes of it.
+
+Nothing is told before every collection has been listed once; a collection that is not installed is empty. While the
+server cannot be heard, what it said last counts, and a finding says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from random import Random
+
+from pilotpy.model.resource import Finding, Ref, Severity
+from pilotpy.ops.logs import fields
+from pilotpy.schema import codes
+from pilotpy.sources.change import Change
+from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS, Collection
+from pilotpy.sources.kubernetes.connection import Connection
+from pilotpy.sources.kubernetes.list_watch import Happened, ListWatch, Timing
+from pilotpy.sources.kubernetes.mirror import Mirror
+from pilotpy.sources.kubernetes.trouble import Trouble
+from pilotpy.sources.kubernetes.wire import Event, Read
+from pilotpy.sources.mesh_settings import MeshSettings
+
+_LOG = logging.getLogger("pilotpy.kubernetes")
+
+Count = Callable[[str, Happened], None]  # to which collection what happened
+
+
+class Cluster:
+    """Follows one cluster over a connection to its API server."""
+
+    def __init__(  # noqa: PLR0913 - what a cluster is followed with
+        self,
+        connection: Connection,
+        *,
+        settings: Ref,
+        count: Count,
+        random: Random,
+        timing: Timing | None = None,
+        collections: Sequence[Collection] = COLLECTIONS,
+    ) -> None:
+        """`settings`: the ConfigMap that holds MeshConfig and MeshNetworks."""
+        self._settings_ref = settings
+        self._settings = MeshSettings(())
+        self._changes: list[Change] = []
+        self._news = asyncio.Event()
+        self._kinds = [_Kind(one, self._heard, self._stirred) for one in collections]
+        definitions = _Kind(DEFINITIONS, self._defined, self._stirred)
+        self._all = [*self._kinds, definitions]
+        timing = timing or Timing()
+        self._loops = {
+            kind: ListWatch(
+                connection,
+                kind.collection,
+                kind,
+                timing=timing,
+                random=random,
+                count=partial(count, kind.collection.name),
+            )
+            for kind in self._all
+        }
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every collection has been listed once."""
+        return all(kind.is_listed for kind in self._all)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the objects, and what the server does not let us hear; now."""
+        found = [finding for kind in self._all for finding in kind.findings]
+        return (*found, *self._settings.findings)
+
+    async def watch(self) -> AsyncIterator[list[Change]]:
+        """All that there is, once all of it is known; then what changes, for ever. A batch may be empty."""
+        tasks = [
+            asyncio.create_task(loop.run(), name=f"watch {kind.collection.name}") for kind, loop in self._loops.items()
+        ]
+        for task in tasks:
+            task.add_done_callback(lambda _: self._stirred())
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                for task in tasks:
+                    if task.done():
+                        task.result()
+                if self.is_synced:
+                    changes, self._changes = self._changes, []
+                    yield changes
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _heard(self, changes: list[Change]) -> None:
+        for change in changes:
+            self._changes.append(change)
+            if change.ref == self._settings_ref:
+                data = change.new.spec.data if change.new else {}
+                self._changes += self._settings.from_data(data, str(change.ref))
+        if changes:
+            self._stirred()
+
+    def _defined(self, changes: list[Change]) -> None:
+        names = {change.ref.name for change in changes}
+        for kind, loop in self._loops.items():
+            if kind.collection.name in names:
+                loop.look_again()
+
+    def _stirred(self) -> None:
+        self._news.set()
+
+
+class _Kind:
+    """One collection, as its loop hears of it."""
+
+    def __init__(self, collection: Collection, tell: Callable[[list[Change]], None], stir: Callable[[], None]) -> None:
+        self.collection = collection
+        self.is_listed = False
+        self._mirror = Mirror(collection)
+        self._tell = tell
+        self._stir = stir
+        self._trouble: Trouble | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        unheard = (_unheard(self.collection, self._trouble),) if self._trouble else ()
+        return (*self._mirror.findings, *unheard)
+
+    def listed(self, objects: list[Read]) -> None:
+        self._clear()
+        self._tell(self._mirror.replace(objects))
+        if not self.is_listed:
+            self.is_listed = True
+            self._stir()
+
+    def watched(self, events: list[Event]) -> None:
+        self._clear()
+        self._tell(self._mirror.update(events))
+
+    def troubled(self, trouble: Trouble) -> None:
+        if str(self._trouble) != str(trouble):
+            self._trouble = trouble
+            if not self.is_listed:  # nobody is told of findings before all is known
+                _LOG.warning("waiting for the API server", extra=fields(of=self.collection.name, why=str(trouble)))
+            self._stir()
+
+    def _clear(self) -> None:
+        if self._trouble is not None:
+            self._trouble = None
+            self._stir()
+
+
+def _unheard(collection: Collection, trouble: Trouble) -> Finding:
+    return Finding(
+        code=codes.UNHEARD,
+        severity=Severity.ERROR,
+        message=f"{collection.name} cannot be watched: {trouble}",
+        hint="What the API server said of them last still counts",
+    )

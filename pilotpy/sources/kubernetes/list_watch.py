@@ -1,0 +1,237 @@
+"""One collection, listed and then followed for ever: the one loop that talks to the API server about it.
+
+A list is taken in pages and replaces what was known only once it is complete. A watch goes on from the version that was
+heard last, which bookmarks keep young; a stream that ends, breaks in the middle of a line or falls silent is taken up
+there again. Only where the server no longer knows that version (410) is all listed anew. While nothing works, what was
+heard last stays.
+
+Source  kubernetes API concepts ("Efficient detection of changes", "Retrieving large results sets in chunks"), client-go
+tools/cache/reflector.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import timedelta
+from enum import Enum
+from random import Random
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from pilotpy.sources.kubernetes import wire
+from pilotpy.sources.kubernetes.backoff import Backoff
+from pilotpy.sources.kubernetes.collection import Collection
+from pilotpy.sources.kubernetes.connection import Connection
+from pilotpy.sources.kubernetes.trouble import Refused, Trouble, Unreachable
+from pilotpy.sources.kubernetes.wire import Event, Read
+
+_GONE = 410
+_NOT_FOUND = 404
+_SHORT = timedelta(seconds=1)
+_STUBBORN = 4  # failures in a row of a watch, after which its version is not trusted either
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+class Timing(NamedTuple):
+    """How a collection is followed."""
+
+    page: int = 500  # objects a request
+    watch: timedelta = timedelta(minutes=5)  # that a stream lasts at least, before the server ends it
+    stall: timedelta = timedelta(seconds=100)  # without a line; bookmarks come every minute
+    absent: timedelta = timedelta(seconds=60)  # between looks for what is not installed
+
+
+class Happened(Enum):
+    """What is worth counting."""
+
+    LISTED = "all was listed"
+    EXPIRED = "the server could not go on from where it was"
+    FAILED = "the server did not answer, or not as it was asked"
+
+
+class Listener(Protocol):
+    """Who is told."""
+
+    def listed(self, objects: list[Read]) -> None:
+        """This is all that there is."""
+
+    def watched(self, events: list[Event]) -> None:
+        """This changed, in this order."""
+
+    def troubled(self, trouble: Trouble) -> None:
+        """The server cannot be heard; it is asked again after a pause."""
+
+
+class ListWatch:
+    """Follows one collection."""
+
+    def __init__(  # noqa: PLR0913 - the parts of the loop, all of them needed
+        self,
+        connection: Connection,
+        collection: Collection,
+        listener: Listener,
+        *,
+        timing: Timing,
+        random: Random,
+        count: Callable[[Happened], None],
+    ) -> None:
+        self._connection = connection
+        self._collection = collection
+        self._listener = listener
+        self._timing = timing
+        self._random = random
+        self._count = count
+        self._backoff = Backoff(random)
+        self._version = ""  # that was heard last; "": all is to be listed
+        self._api = collection.versions[0]
+        self._paged = True
+        self._look = asyncio.Event()
+
+    def look_again(self) -> None:
+        """A collection may have been installed, or removed."""
+        self._look.set()
+
+    async def run(self) -> None:
+        """Follow it, for ever."""
+        while True:
+            self._look.clear()
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+            except Refused as refused:
+                if refused.status == _GONE:
+                    await self._expired()
+                elif refused.status == _NOT_FOUND and await self._is_absent():
+                    await self._absent()
+                else:
+                    await self._troubled(refused, refused.retry_after)
+            except Trouble as trouble:
+                await self._troubled(trouble)
+
+    async def _expired(self) -> None:
+        """The server no longer knows the version to go on from, or the one that the pages are of."""
+        self._count(Happened.EXPIRED)
+        self._paged = self._version != ""  # pages that outlive their version are asked for all in one
+        self._version = ""
+        await asyncio.sleep(self._backoff.pause().total_seconds())
+
+    async def _absent(self) -> None:
+        """It is not installed: there is nothing, until somebody says to look again, or for a while."""
+        self._version = ""
+        self._listener.listed([])
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._look.wait(), self._timing.absent.total_seconds())
+
+    async def _troubled(self, trouble: Trouble, asked: timedelta | None = None) -> None:
+        self._count(Happened.FAILED)
+        self._listener.troubled(trouble)
+        if isinstance(trouble, Refused) and self._backoff.failures >= _STUBBORN:
+            self._version = ""
+        await asyncio.sleep(self._backoff.pause(asked).total_seconds())
+
+    async def _list(self) -> None:
+        """List all, in the first version that is served. Raises `Trouble`."""
+        for version in self._collection.versions:
+            self._api = version
+            try:
+                await self._list_version()
+            except Refused as refused:
+                if refused.status != _NOT_FOUND or version == self._collection.versions[-1]:
+                    raise
+            else:
+                return
+
+    async def _list_version(self) -> None:
+        objects: list[Read] = []
+        accept = self._collection.accept(watch=False)
+        query = self._query()
+        if self._paged:
+            query["limit"] = str(self._timing.page)
+        while True:
+            page = _page(await self._connection.ask("GET", self._path, query=query, accept=accept))
+            objects += map(self._collection.read, page.items or ())
+            if not page.metadata.more:
+                break
+            query["continue"] = page.metadata.more
+        self._paged = True
+        self._version = page.metadata.resource_version
+        self._backoff.reset()
+        self._count(Happened.LISTED)
+        self._listener.listed(objects)
+
+    async def _watch(self) -> None:
+        """Follow until the server ends the stream. Raises `Trouble`."""
+        lasting = self._timing.watch.total_seconds() * (1 + self._random.random())
+        query = self._query() | {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(max(1, int(lasting))),
+        }
+        now = asyncio.get_running_loop().time
+        began = now()
+        accept = self._collection.accept(watch=True)
+        async for lines in self._connection.lines(self._path, query, self._timing.stall, accept=accept):
+            events, trouble = _events(lines)
+            if events:
+                self._take(events)
+            if trouble is not None:
+                raise trouble
+        if now() - began < _SHORT.total_seconds():  # a server that ends all streams at once is not asked at once
+            await asyncio.sleep(self._backoff.pause().total_seconds())
+
+    def _take(self, events: list[Event]) -> None:
+        self._listener.watched([event for event in events if event.type != "BOOKMARK"])
+        self._version = wire.versioned(events[-1].object).metadata.resource_version or self._version
+        self._backoff.reset()
+
+    async def _is_absent(self) -> bool:
+        """Whether the collection is not installed: its definition is not there either."""
+        if not self._collection.defined:
+            return True
+        try:
+            await self._connection.ask("GET", f"{_DEFINITIONS}/{self._collection.name}")
+        except Refused as refused:
+            return refused.status == _NOT_FOUND
+        except Trouble:
+            pass
+        return False
+
+    @property
+    def _path(self) -> str:
+        return self._collection.path(self._api)
+
+    def _query(self) -> dict[str, str]:
+        selectors = {
+            "fieldSelector": self._collection.field_selector,
+            "labelSelector": self._collection.label_selector,
+        }
+        return {name: text for name, text in selectors.items() if text}
+
+
+def _page(body: bytes) -> wire.Page:
+    try:
+        return wire.page(body)
+    except msgspec.DecodeError as error:
+        raise Unreachable(f"not a list: {error}") from error
+
+
+def _events(lines: list[bytes]) -> tuple[list[Event], Trouble | None]:
+    """The events of some lines up to the first that is none, and what that one means."""
+    events: list[Event] = []
+    for line in lines:
+        if not line:
+            continue
+        try:
+            event = wire.event(line)
+            if event.type == "ERROR":
+                return events, wire.status(event.object).refusal(500)
+            wire.versioned(event.object)
+        except msgspec.DecodeError as error:
+            return events, Unreachable(f"not a watch event: {error}")
+        events.append(event)
+    return events, None

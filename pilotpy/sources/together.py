@@ -1,0 +1,110 @@
+"""Several sources as one: an object that two of them have is as the first of them says.
+
+Nothing is told before all have told what they hold. Objects of other revisions, and of namespaces that are not to be
+discovered, are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Protocol
+
+from pilotpy.model.resource import Finding, Ref, Resource
+from pilotpy.sources.change import Change
+from pilotpy.sources.namespaces import Namespaces
+
+
+class Source(Protocol):
+    """Where objects come from."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with what it says now."""
+
+    def watch(self) -> AsyncIterator[list[Change]]:
+        """All that there is, then what changes, for ever; a batch may be empty: then findings changed."""
+
+
+class Together:
+    """A source of sources, the first of them the strongest."""
+
+    def __init__(self, sources: Sequence[Source], revision: str = "") -> None:
+        self._sources = sources
+        self._layers = Layers(len(sources))
+        self._namespaces = Namespaces(revision)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with what they say now."""
+        return tuple(finding for source in self._sources for finding in source.findings)
+
+    async def watch(self) -> AsyncIterator[list[Change]]:
+        """All that counts, once every source has told what it holds; then what changes."""
+        told: asyncio.Queue[tuple[int, list[Change]]] = asyncio.Queue()
+        tasks = [
+            asyncio.create_task(_listened(source, layer, told), name=f"source {layer}")
+            for layer, source in enumerate(self._sources)
+        ]
+        failed = asyncio.gather(*tasks)
+        try:
+            silent = set(range(len(self._sources)))
+            first: list[Change] = []
+            while silent:
+                layer, changes = await _next(told, failed)
+                first += self._taken(layer, changes)
+                silent.discard(layer)
+            yield first
+            while True:
+                yield self._taken(*await _next(told, failed))
+        finally:
+            failed.cancel()
+            await asyncio.gather(failed, *tasks, return_exceptions=True)
+
+    def _taken(self, layer: int, changes: Iterable[Change]) -> list[Change]:
+        return self._namespaces.counting(self._layers.uppermost(layer, changes))
+
+
+async def _listened(source: Source, layer: int, told: asyncio.Queue[tuple[int, list[Change]]]) -> None:
+    async for changes in source.watch():
+        await told.put((layer, changes))
+
+
+async def _next(
+    told: asyncio.Queue[tuple[int, list[Change]]], failed: asyncio.Future[list[None]]
+) -> tuple[int, list[Change]]:
+    """What a source tells next; raises what ended one of them."""
+    telling = asyncio.create_task(told.get())
+    both: tuple[asyncio.Future[Any], ...] = (telling, failed)
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if telling.done():
+        return telling.result()
+    telling.cancel()
+    failed.result()
+    raise RuntimeError("a source has ended, and sources never do")
+
+
+class Layers:
+    """What each of some sources says of each object. No I/O."""
+
+    def __init__(self, count: int) -> None:
+        self._layers: list[dict[Ref, Resource[Any]]] = [{} for _ in range(count)]
+
+    def uppermost(self, layer: int, changes: Iterable[Change]) -> list[Change]:
+        """Take in what one of them says. Returns what that changes of what is said by the first that says anything."""
+        if len(self._layers) == 1:
+            return list(changes)
+        found = []
+        for ref, origin, _, new in changes:
+            before = self._said(ref)
+            if new is None:
+                self._layers[layer].pop(ref, None)
+            else:
+                self._layers[layer][ref] = new
+            after = self._said(ref)
+            if before != after:
+                found.append(Change(ref, origin, before, after))
+        return found
+
+    def _said(self, ref: Ref) -> Resource[Any] | None:
+        return next((layer[ref] for layer in self._layers if ref in layer), None)
