@@ -8,6 +8,8 @@ from typing import Any
 
 from pilotpy.engine.query import Key, Query
 
+_FEW = 8  # readers that are looked through as fast as they are looked up
+
 
 class Cycle(Exception):
     """A query needs its own answer."""
@@ -86,7 +88,8 @@ class Node:
         self.key = key  # the query's arguments, or the cell
         self.value: Any = None
         self.reads: tuple[Node, ...] = ()  # in the order in which they were made, each once
-        self._readers: Node | set[Node] | None = None  # nearly all have one: a set for it would be half of the memory
+        # Most have one, many a few: a set for each would be a third of the memory.
+        self._readers: Node | tuple[Node, ...] | set[Node] = ()
         self.notes: tuple[object, ...] = ()
         self.changed = -1  # revision at which the value last came out different
         self.verified = -1  # revision at which it was last known to be right; -1: never
@@ -98,27 +101,28 @@ class Node:
 
     @property
     def readers(self) -> Collection[Node]:
-        """Who read it, in no order. Not to be changed."""
+        """Who read it, each once, in no order. Not to be changed."""
         readers = self._readers
-        return () if readers is None else readers if isinstance(readers, set) else (readers,)
+        return (readers,) if isinstance(readers, Node) else readers
 
     def add_reader(self, reader: Node) -> None:
         """Remember who read it."""
         readers = self._readers
-        if readers is None:
-            self._readers = reader
-        elif isinstance(readers, set):
+        if isinstance(readers, set):
             readers.add(reader)
-        elif readers is not reader:
-            self._readers = {readers, reader}
+        elif not readers:
+            self._readers = reader
+        elif reader not in (known := self.readers):
+            self._readers = (*known, reader) if len(known) < _FEW else {*known, reader}
 
     def drop_reader(self, reader: Node) -> None:
         """Forget a reader; nothing if it is none."""
         readers = self._readers
         if isinstance(readers, set):
             readers.discard(reader)
-        elif readers is reader:
-            self._readers = None
+        else:
+            left = tuple(other for other in self.readers if other is not reader)
+            self._readers = left[0] if len(left) == 1 else left
 
     @property
     def name(self) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ the list of buckets.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
@@ -18,7 +19,7 @@ KEYS: Final = "keys"
 BUCKETS: Final = "buckets"
 
 Cell = tuple[Any, ...]
-_Buckets = dict[Hashable, dict[Key, Any]]
+_Buckets = dict[Hashable, tuple[Key, ...]]  # the keys of its objects, sorted; nearly all buckets have one
 
 
 class Store:
@@ -32,15 +33,16 @@ class Store:
         """Return a kind's objects by key, unsorted; may be empty."""
         return self._objects.get(kind, {})
 
-    def buckets(self, index: Index[Any]) -> Mapping[Hashable, Mapping[Key, Any]]:
-        """Return an index' buckets, none of them empty. The first call builds the index."""
+    def buckets(self, index: Index[Any]) -> Mapping[Hashable, tuple[Key, ...]]:
+        """Return the sorted keys in an index' buckets, none of them empty. The first call builds the index."""
         of_kind = self._indexes.setdefault(index.kind, {})
         buckets = of_kind.get(index)
         if buckets is None:
-            buckets = of_kind[index] = {}
+            found: dict[Hashable, list[Key]] = {}
             for key, value in self.objects(index.kind).items():
-                for bucket in index.keys_of(value):
-                    buckets.setdefault(bucket, {})[key] = value
+                for bucket in dict.fromkeys(index.keys_of(value)):
+                    found.setdefault(bucket, []).append(key)
+            buckets = of_kind[index] = {bucket: tuple(sorted(keys)) for bucket, keys in found.items()}
         return buckets
 
     def value(self, cell: Cell) -> object:
@@ -52,9 +54,11 @@ class Store:
         buckets = self.buckets(index)
         if way == BUCKETS:
             return tuple(sorted(cast("Iterable[Any]", buckets)))
-        members = buckets.get(bucket, {})
-        keys = sorted(cast("Iterable[Any]", members))
-        return tuple(keys) if way == KEYS else tuple(members[key] for key in keys)
+        keys = buckets.get(bucket, ())
+        if way == KEYS or not keys:
+            return keys
+        objects = self.objects(index.kind)
+        return tuple([objects[key] for key in keys])
 
     def apply(self, puts: Iterable[Put]) -> dict[Cell, None]:
         """Write objects and return the cells whose values may differ now, in a stable order.
@@ -76,7 +80,6 @@ class Store:
                     touched.update(dict.fromkeys(_leave(index, buckets, bucket, key)))
                 for bucket in after:
                     touched.update(dict.fromkeys(_enter(index, buckets, bucket, key)))
-                    buckets[bucket][key] = value
         return touched
 
     def _write(self, kind: Kind[Any], key: Key, value: object | None) -> object | None:
@@ -90,19 +93,25 @@ class Store:
 
 
 def _leave(index: Index[Any], buckets: _Buckets, bucket: Hashable, key: Key) -> Iterator[Cell]:
-    del buckets[bucket][key]
+    keys = buckets[bucket]
+    at = bisect_left(cast("Any", keys), key)
     yield index, KEYS, bucket
-    if not buckets[bucket]:
+    if len(keys) > 1:
+        buckets[bucket] = keys[:at] + keys[at + 1 :]
+    else:
         del buckets[bucket]
         yield index, BUCKETS, None
 
 
 def _enter(index: Index[Any], buckets: _Buckets, bucket: Hashable, key: Key) -> Iterator[Cell]:
-    if bucket not in buckets:
-        buckets[bucket] = {}
+    keys = buckets.get(bucket, ())
+    at = bisect_left(cast("Any", keys), key)
+    if keys[at : at + 1] == (key,):
+        return
+    buckets[bucket] = (*keys[:at], key, *keys[at:])
+    yield index, KEYS, bucket
+    if not keys:
         yield index, BUCKETS, None
-    if key not in buckets[bucket]:
-        yield index, KEYS, bucket
 
 
 class Overlay(Store):
@@ -122,7 +131,7 @@ class Overlay(Store):
         own = self._objects.get(kind)
         return own if own is not None else self._below.objects(kind)
 
-    def buckets(self, index: Index[Any]) -> Mapping[Hashable, Mapping[Key, Any]]:
+    def buckets(self, index: Index[Any]) -> Mapping[Hashable, tuple[Key, ...]]:
         """Return an index' buckets, as ``Store.buckets``."""
         return super().buckets(index) if index.kind in self._objects else self._below.buckets(index)
 
@@ -132,8 +141,5 @@ class Overlay(Store):
             # and indexes of the kind are built only if somebody reads through the fork.
             below = self._below._indexes.get(kind, {})  # noqa: SLF001  # a store of its own kind
             self._objects[kind] = dict(self._below.objects(kind))
-            self._indexes[kind] = {
-                index: {bucket: dict(members) for bucket, members in buckets.items()}
-                for index, buckets in below.items()
-            }
+            self._indexes[kind] = {index: dict(buckets) for index, buckets in below.items()}
         return super()._write(kind, key, value)
