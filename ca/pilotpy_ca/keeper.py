@@ -13,17 +13,17 @@ from typing import NamedTuple
 
 from pilotpy_ca.authority import Authority
 from pilotpy_ca.certificates import fingerprint, organization_of, root_certificate
-from pilotpy_ca.errors import BundleError, Conflict, RotationError
+from pilotpy_ca.errors import BundleError, Conflict, RotationError, StorageError
 from pilotpy_ca.journal import State, files_of, state_of
 from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_ca.ledger import Evidence, Issued, Ledger
 from pilotpy_ca.ledger_file import LedgerFile
-from pilotpy_ca.plugged_in import PluggedIn, PluggedInFolder, permitted
+from pilotpy_ca.plugged_in import PluggedIn, PluggedInSource, permitted
 from pilotpy_ca.revocation import Revocations, Revoked
 from pilotpy_ca.rotation import Script, Wait
 from pilotpy_ca.signer import Signer
 from pilotpy_ca.slots import Slots
-from pilotpy_ca.storage import Storage
+from pilotpy_ca.storage import Storage, Stored
 from pilotpy_ca.terms import Terms
 
 
@@ -40,7 +40,7 @@ class Source:
     """Where keys are and come from."""
 
     storage: Storage
-    plugged_in: PluggedInFolder | None = None  # with any of its files there: the signer is somebody else's
+    plugged_in: PluggedInSource | None = None  # with any of its files there: the signer is somebody else's
     ledger: LedgerFile | None = None
 
 
@@ -108,7 +108,7 @@ class Keeper:
             self._commit(slots=slots.changed(slots.next.signer.id, at_once=True))
             return Event("prepared", slots.next.signer.id, "goes on without evidence")
         if self._plugged is not None:
-            raise RotationError(f"the keys in {self._plugged.folder} are not ours: put other files there")
+            raise RotationError(f"the keys in {self._plugged.name} are not ours: put other files there")
         signer = _new_root(self.terms, now, kind, after=slots)
         self._commit(slots=slots.prepared(signer, now, at_once=at_once))
         return Event("prepared", signer.id)
@@ -184,6 +184,25 @@ class Keeper:
         assert self._state.token_key is not None, "just stored"
         return self._state.token_key
 
+    @property
+    def version(self) -> str:
+        """Which version of what is stored is in force."""
+        return self._version
+
+    def take(self, stored: Stored, now: datetime) -> tuple[Event, ...]:
+        """Go on with what another process of the same authority has stored; it is later than what is in force.
+
+        Raises `StorageError` if it cannot be read: what was in force stays.
+        """
+        if stored.version == self._version:
+            return ()
+        found = state_of(stored.files, now)
+        if found is None or (found.slots is None and self._plugged is None):
+            raise StorageError("the stored keys are gone; those from before stay in force until this process ends")
+        self._state, self._version = found, stored.version
+        self.authority.adopt((found.slots if self._plugged is None else None) or self.authority.slots, found.revocations)
+        return (Event("taken", self.authority.slots.active.signer.id, f"version {stored.version}"),)
+
     def close(self) -> None:
         """Write down what was held back, as far as possible."""
         if self._ledger_file is not None:
@@ -215,10 +234,7 @@ class Keeper:
         try:
             self._version = self._storage.save(files_of(state), self._version)
         except Conflict:
-            theirs = self._storage.load()
-            if found := state_of(theirs.files, self._pruned):
-                self._state, self._version = found, theirs.version
-                self.authority.adopt((found.slots if self._plugged is None else None) or self.authority.slots)
+            self.take(self._storage.load(), self._pruned)
             raise
         self._state = state
 
@@ -226,16 +242,16 @@ class Keeper:
         """Take over plugged-in files that have changed, as far as it can be done without harm."""
         if self._plugged is None or not self._plugged.changed():
             return
-        folder = str(self._plugged.folder)
+        where = self._plugged.name
         try:
             given = self._plugged.load(now)
         except BundleError as error:
-            yield Event("refused", folder, f"{error}; the set from before stays in force")
+            yield Event("refused", where, f"{error}; the set from before stays in force")
             return
         slots = self.authority.slots
         latest = slots.next or slots.active
         if not permitted(latest.signer.roots, given.signer.roots, multi_root=self.terms.multi_root):
-            yield Event("refused", folder, _WAY_ROUND)
+            yield Event("refused", where, _WAY_ROUND)
             return
         yield from self._replace(slots, given, now)
 

@@ -7,10 +7,10 @@ Source: pilot/pkg/bootstrap/istio_ca.go, security/pkg/pki/ca/ca.go of istio/isti
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from cryptography import x509
 
@@ -35,11 +35,30 @@ class PluggedIn(NamedTuple):
     crl: bytes  # PEM; empty if none was given
 
 
+class PluggedInSource(Protocol):
+    """Where somebody puts such files. Polled, so that it may be anything."""
+
+    name: str  # for people
+
+    def present(self) -> bool:
+        """Whether there is any of the files: from then on they must all be there."""
+        ...
+
+    def load(self, now: datetime) -> PluggedIn:
+        """The set as it is now. Raises `BundleError`, which names the file."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether the files differ from those of the last `load`, be it a good or a bad set."""
+        ...
+
+
 class PluggedInFolder:
-    """Reads such a folder, and notices when it has changed, files renamed and links swapped included."""
+    """Reads a folder, and notices when it has changed, files renamed and links swapped included."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.name = str(folder)
         self._seen: Stamp | None = None
 
     def present(self) -> bool:
@@ -65,7 +84,7 @@ class PluggedInFolder:
                 continue
             if stamp == self._stamp():
                 self._seen = stamp
-                return _checked(_signer(*files.values()) if names is _ISTIO else _tls_signer(files), crl, now)
+                return plugged_in({**files, _CRL: crl}, now)
         raise BundleError(f"{self.folder}: the files do not stay the same while they are read")
 
     def changed(self) -> bool:
@@ -92,6 +111,24 @@ class PluggedInFolder:
                 continue
             stamps.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
         return tuple(stamps)
+
+
+def plugged_in(files: Mapping[str, bytes], now: datetime) -> PluggedIn:
+    """The set that files make; those of other names, and empty ones, do not count.
+
+    Raises `BundleError`, which names the file: see `PluggedInFolder.load`.
+    """
+    names = _TLS if files.get("tls.crt") else _ISTIO
+    if missing := [name for name in names if not files.get(name)]:
+        raise BundleError(f"{', '.join(missing)}: missing or empty; the set is incomplete")
+    found = {name: files[name] for name in names}
+    crl = files.get(_CRL, b"") if names is _ISTIO else b""
+    return _checked(_signer(*found.values()) if names is _ISTIO else _tls_signer(found), crl, now)
+
+
+def any_plugged_in(files: Mapping[str, bytes]) -> bool:
+    """Whether any of the files of a set is among these."""
+    return any(files.get(name) for name in (*_ISTIO, *_TLS))
 
 
 def permitted(old: Iterable[x509.Certificate], new: Iterable[x509.Certificate], *, multi_root: bool) -> bool:

@@ -7,7 +7,7 @@ no namespace always do. Follows istiod's pkg/kube/namespace/filter.go and pkg/co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pilotpy.model.mesh_config import LabelSelector, LabelSelectorRequirement, MeshConfig
@@ -89,16 +89,18 @@ class Namespaces:
             yield from _change(ref, _NOWHERE, ours if counted else None, ours if counts else None)
 
     def _counts(self, namespace: str) -> bool:
-        if not self._selectors or not namespace:
-            return True
-        labels = self._labels.get(namespace, {})
-        return any(_selects(selector, labels) for selector in self._selectors)
+        return not namespace or selected(self._selectors, self._labels.get(namespace, {}))
 
     def _ours(self, one: Resource[Any] | None) -> Resource[Any] | None:
         """The object, if it is for this control plane."""
         if one is None or one.ref.kind not in _REVISED:
             return one
         return one if one.meta.labels.get(_REVISION) in {None, "", self._revision} else None
+
+
+def selected(selectors: Sequence[LabelSelector], labels: Mapping[str, str]) -> bool:
+    """Whether discoverySelectors choose a namespace with these labels: if there are any, one of them has to."""
+    return not selectors or any(_selects(selector, labels) for selector in selectors)
 
 
 def _change(ref: Ref, origin: Origin, old: Resource[Any] | None, new: Resource[Any] | None) -> Iterator[Change]:

@@ -1,0 +1,1 @@
+"""What a control plane does to a cluster: keys and roots kept in it, leases held, callers and requests reviewed."""
