@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Resource
-from pilotpy.model.workload import Deployment, RollingUpdate
+from pilotpy.model.workload import Deployment, RollingUpdate, StatefulSet
 from pilotpy.sources.workloads import Workload
 
 
@@ -40,6 +40,7 @@ class Allowance(NamedTuple):
     extra: int  # so many above what is wanted
     missing: int  # so many below
     at_once: bool = False  # all old ones go before a new one comes
+    in_order: bool = False  # each new one waits until all before it are ready
 
 
 class Step(NamedTuple):
@@ -51,6 +52,8 @@ class Step(NamedTuple):
 
 def allowance(workload: Workload, size: int) -> Allowance:
     """What the rolling update of a workload with so many Pods may do."""
+    if isinstance(workload, StatefulSet):
+        return Allowance(extra=0, missing=1, in_order=workload.pod_management_policy == "OrderedReady")
     if not isinstance(workload, Deployment):
         return Allowance(extra=0, missing=1)
     strategy = workload.strategy
@@ -88,6 +91,8 @@ def step(target: Mapping[str, Resource[Pod]], present: Mapping[str, Present], al
     room = len(target) + allowed.extra - (len(live) - len(doomed))
     if allowed.at_once and len(present) > len(live) - len(old):
         room = 0
+    if allowed.in_order:
+        room = min(room, 1 if len(ready) == len(present) else 0)
     return Step(tuple(doomed), tuple(waiting[: max(0, room)]))
 
 

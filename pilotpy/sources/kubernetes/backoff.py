@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from random import Random
 
-FIRST = timedelta(milliseconds=250)
-LONGEST = timedelta(seconds=30)
-
 
 class Backoff:
     """The pauses of one asker."""
 
-    def __init__(self, random: Random, first: timedelta = FIRST, longest: timedelta = LONGEST) -> None:
+    def __init__(self, random: Random, first: timedelta, longest: timedelta) -> None:
         self._random = random
         self._first = first
         self._longest = longest

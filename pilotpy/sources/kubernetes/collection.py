@@ -66,12 +66,16 @@ def _checked(kind: str, read: Callable[[bytes | msgspec.Raw], Resource[Any]]) ->
     return checked
 
 
-def _written(kind: str) -> Reader:
+def _written(kind: str, api_version: str) -> Reader:
+    # Lists of Kubernetes' own kinds leave out what the list says.
+    implied = {"kind": kind, "apiVersion": api_version}
+
     def read(text: bytes | msgspec.Raw) -> Read:
         try:
             raw = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError) as error:
             return _unread(kind, text, error)
+        raw = implied | raw
         resource, findings = admitted(raw, namespace="")
         if resource is not None:
             return Read(resource.ref, resource, tuple(findings))
@@ -98,7 +102,9 @@ def _unread(kind: str, text: bytes | msgspec.Raw, error: Exception) -> Read:
 
 def _defined(group: str, versions: tuple[str, ...], kinds: dict[str, str], *, revised: bool) -> list[Collection]:
     return [
-        Collection(kind, group, versions, plural, _written(kind), defined=True, revised=revised)
+        Collection(
+            kind, group, versions, plural, _written(kind, f"{group}/{versions[0]}"), defined=True, revised=revised
+        )
         for kind, plural in kinds.items()
     ]
 
@@ -118,7 +124,7 @@ COLLECTIONS: Final = (
         "secrets",
         field_selector="type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token",
     ),
-    Collection("Ingress", "networking.k8s.io", ("v1",), "ingresses", _written("Ingress")),
+    Collection("Ingress", "networking.k8s.io", ("v1",), "ingresses", _written("Ingress", "networking.k8s.io/v1")),
     *_defined(
         "networking.istio.io",
         ("v1", "v1beta1", "v1alpha3"),

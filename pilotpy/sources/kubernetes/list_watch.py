@@ -42,6 +42,8 @@ class Timing(NamedTuple):
     watch: timedelta = timedelta(minutes=5)  # that a stream lasts at least, before the server ends it
     stall: timedelta = timedelta(seconds=100)  # without a line; bookmarks come every minute
     absent: timedelta = timedelta(seconds=60)  # between looks for what is not installed
+    pause: timedelta = timedelta(milliseconds=250)  # after a first failure; twice as long after each one more
+    longest_pause: timedelta = timedelta(seconds=30)
 
 
 class Happened(Enum):
@@ -84,7 +86,7 @@ class ListWatch:
         self._timing = timing
         self._random = random
         self._count = count
-        self._backoff = Backoff(random)
+        self._backoff = Backoff(random, timing.pause, timing.longest_pause)
         self._version = ""  # that was heard last; "": all is to be listed
         self._api = collection.versions[0]
         self._paged = True
@@ -230,7 +232,7 @@ def _events(lines: list[bytes]) -> tuple[list[Event], Trouble | None]:
             event = wire.event(line)
             if event.type == "ERROR":
                 return events, wire.status(event.object).refusal(500)
-            wire.versioned(event.object)
+            wire.versioned(event.object) if event.type == "BOOKMARK" else wire.named(event.object)
         except msgspec.DecodeError as error:
             return events, Unreachable(f"not a watch event: {error}")
         events.append(event)

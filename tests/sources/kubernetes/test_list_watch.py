@@ -1,0 +1,205 @@
+"""What is heard of a collection while the API server is well, ill, slow or gone."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from pilotpy.sources.kubernetes.collection import COLLECTIONS
+from pilotpy.sources.kubernetes.connection import connected
+from pilotpy.sources.kubernetes.list_watch import Happened, ListWatch, Timing
+from tests.sources.kubernetes.server import Server, bookmark, event, failure, listing, stream, thing
+
+CONFIG_MAPS = next(one for one in COLLECTIONS if one.kind == "ConfigMap")
+ROUTES = next(one for one in COLLECTIONS if one.kind == "VirtualService")
+QUICK = Timing(
+    stall=timedelta(seconds=0.3),
+    absent=timedelta(seconds=0.1),
+    pause=timedelta(milliseconds=1),
+    longest_pause=timedelta(milliseconds=20),
+)
+SILENCE = stream(ending="stall")
+
+
+class Ear:
+    """Notes what is heard, in words."""
+
+    def __init__(self):
+        self.heard = []
+        self.enough = asyncio.Event()
+        self.words = 0
+
+    def hear(self, word):
+        self.heard.append(word)
+        if len(self.heard) >= self.words:
+            self.enough.set()
+
+    def listed(self, objects):
+        self.hear(["all", *(read.ref.name for read in objects)])
+
+    def watched(self, events):
+        for one in events:
+            self.hear([one.type, bytes(one.object).split(b'"name": "')[1].split(b'"')[0].decode()])
+
+    def troubled(self, trouble):
+        self.hear([str(trouble).partition(":")[0]])
+
+
+def heard(script, words, collection=CONFIG_MAPS, counted=None):
+    """What is heard of a script until there are so many words, and what the server was asked."""
+
+    async def listened():
+        server, ear = Server(script), Ear()
+        ear.words = words
+        async with server.running(), connected(server.login) as connection:
+            count = (lambda what: None) if counted is None else counted.append
+            loop = ListWatch(connection, collection, ear, timing=QUICK, random=Random(1), count=count)
+            task = asyncio.create_task(loop.run())
+            try:
+                await asyncio.wait_for(ear.enough.wait(), 10)
+            finally:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        return ear.heard, server.asked
+
+    return asyncio.run(listened())
+
+
+def versions(asked):
+    """From which version each request goes on; "list" where all is asked for."""
+    return [query.get("resourceVersion", "list") for _, query in asked]
+
+
+A, B, C = thing("a", "5"), thing("b", "6"), thing("c", "7")
+GONE_EVENT = event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
+
+CASES = {
+    "a list, then what changes": (
+        [listing("4", A), stream(event("ADDED", B), event("MODIFIED", B), event("DELETED", A), ending="stall")],
+        [["all", "a"], ["ADDED", "b"], ["MODIFIED", "b"], ["DELETED", "a"]],
+        ["list", "4"],
+    ),
+    "pages are heard as one list": (
+        [listing("4", A, more="x"), listing("4", B, more="y"), listing("4", C), SILENCE],
+        [["all", "a", "b", "c"]],
+        ["list", "list", "list"],
+    ),
+    "an empty list is null in Go": ([listing("4"), SILENCE], [["all"]], ["list"]),
+    "a watch that ends is taken up where it was": (
+        [listing("4", A), stream(event("ADDED", B)), stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], ["ADDED", "b"], ["ADDED", "c"]],
+        ["list", "4", "6"],
+    ),
+    "a bookmark moves the place where it is taken up": (
+        [listing("4", A), stream(bookmark("99")), stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], ["ADDED", "c"]],
+        ["list", "4", "99"],
+    ),
+    "half a line is not heard, and the whole one comes again": (
+        [
+            listing("4", A),
+            stream(event("ADDED", B), b'{"type": "ADDED", "object": {"metadata": {"na', ending="cut"),
+            stream(event("ADDED", C), ending="stall"),
+        ],
+        [["all", "a"], ["ADDED", "b"], ["Response payload is not completed"], ["ADDED", "c"]],
+        ["list", "4", "6"],
+    ),
+    "a line that is no JSON is not skipped but asked for again": (
+        [listing("4", A), stream(event("ADDED", B), b"<html>\n"), stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], ["ADDED", "b"], ["not a watch event"], ["ADDED", "c"]],
+        ["list", "4", "6"],
+    ),
+    "a stream that falls silent without closing is left": (
+        [listing("4", A), stream(event("ADDED", B), ending="stall"), stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], ["ADDED", "b"], ["no answer in time"], ["ADDED", "c"]],
+        ["list", "4", "6"],
+    ),
+    "a version that is too old, said in the stream: all is listed anew": (
+        [listing("4", A), stream(GONE_EVENT), listing("9", B), SILENCE],
+        [["all", "a"], ["all", "b"]],
+        ["list", "4", "list"],
+    ),
+    "a version that is too old, said at once: all is listed anew": (
+        [listing("4", A), failure(410, "Expired"), listing("9", B), SILENCE],
+        [["all", "a"], ["all", "b"]],
+        ["list", "4", "list"],
+    ),
+    "an error in the stream is waited out, and the watch goes on": (
+        [
+            listing("4", A),
+            stream(event("ERROR", {"code": 500, "reason": "InternalError", "message": "etcd"})),
+            stream(event("ADDED", C), ending="stall"),
+        ],
+        [["all", "a"], ["500 InternalError"], ["ADDED", "c"]],
+        ["list", "4", "4"],
+    ),
+    "errors before the first list": (
+        [failure(500), failure(503), failure(429, "TooManyRequests", Retry_After="0"), listing("4", A), SILENCE],
+        [["500"], ["503"], ["429 TooManyRequests"], ["all", "a"]],
+        ["list", "list", "list", "list"],
+    ),
+    "half a list is no list": (
+        [listing("4", A, more="x"), failure(500), listing("5", A, B), SILENCE],
+        [["500"], ["all", "a", "b"]],
+        ["list", "list", "list"],
+    ),
+    "a list that is not JSON": (
+        [listing("4")._replace(body=b'{"items": ['), listing("5", A), SILENCE],
+        [["not a list"], ["all", "a"]],
+        ["list", "list"],
+    ),
+    "a server that refuses a version again and again is asked for all": (
+        [listing("4", A), *[failure(504, "Timeout")] * 5, listing("9", B), SILENCE],
+        [["all", "a"], *[["504 Timeout"]] * 5, ["all", "b"]],
+        ["list", *["4"] * 5, "list"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "words", "asked"), CASES.values(), ids=CASES)
+def test_what_is_heard(script, words, asked):
+    found, requests = heard(script, len(words))
+    assert found == words
+    assert versions(requests)[: len(asked)] == asked
+
+
+def test_pages_that_outlive_their_version_are_asked_for_in_one():
+    counted = []
+    script = [listing("4", A, more="x"), failure(410, "Expired"), listing("9", A, B), SILENCE]
+    found, asked = heard(script, 1, counted=counted)
+    assert found == [["all", "a", "b"]]
+    assert ["limit" in query for _, query in asked[:3]] == [True, True, False]
+    assert counted == [Happened.EXPIRED, Happened.LISTED]
+
+
+def test_a_watch_asks_for_bookmarks_and_for_an_end():
+    _, asked = heard([listing("4", A), stream(event("ADDED", B), ending="stall")], 2)
+    _, query = asked[1]
+    assert query["allowWatchBookmarks"] == "true"
+    assert 300 <= int(query["timeoutSeconds"]) <= 600
+
+
+NOT_FOUND = failure(404, "NotFound")
+
+
+def test_an_older_version_is_listed_where_the_newest_is_not_served():
+    found, asked = heard([NOT_FOUND, listing("4", A), SILENCE], 1, ROUTES)
+    assert found == [["all", "a"]]
+    assert [path.split("/")[3] for path, _ in asked[:2]] == ["v1", "v1beta1"]
+
+
+def test_what_is_not_installed_is_empty_and_looked_for_again():
+    missing = [NOT_FOUND] * 3  # in three versions
+    found, asked = heard([*missing, NOT_FOUND, listing("4", A), SILENCE], 2, ROUTES)
+    assert found == [["all"], ["all", "a"]]
+    assert asked[3][0].endswith("/customresourcedefinitions/virtualservices.networking.istio.io")
+
+
+def test_what_is_installed_and_not_found_keeps_what_it_said():
+    missing = [NOT_FOUND] * 3
+    definition = listing("1")
+    found, _ = heard([listing("4", A), failure(410), *missing, definition, listing("9", A), SILENCE], 3, ROUTES)
+    assert found == [["all", "a"], ["404 NotFound"], ["all", "a"]]
