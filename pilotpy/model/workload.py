@@ -6,7 +6,7 @@ Source: kubernetes/api apps/v1/types.go and batch/v1/types.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pilotpy.model.message import Int32, Part
 from pilotpy.model.pod import PodSpec
@@ -74,6 +74,9 @@ class StatefulSet(Part, frozen=True):
     service_name: str = ""  # the headless Service that names the Pods
     replicas: Int32 | None = None
     ordinals: Ordinals | None = None
+    pod_management_policy: Literal["OrderedReady", "Parallel"] = "OrderedReady"
+    update_strategy: UpdateStrategy | None = None
+    min_ready_seconds: Int32 = 0
 
 
 class Ordinals(Part, frozen=True):
@@ -82,11 +85,28 @@ class Ordinals(Part, frozen=True):
     start: Int32 = 0
 
 
+class UpdateStrategy(Part, frozen=True):
+    """How the Pods of a StatefulSet or DaemonSet are replaced."""
+
+    type: str = "RollingUpdate"  # or "OnDelete": never, until somebody deletes them
+    rolling_update: UpdateLimits | None = None
+
+
+class UpdateLimits(Part, frozen=True):
+    """Which Pods are replaced, and how many at a time."""
+
+    partition: Int32 = 0  # Pods of lower numbers stay as they are
+    max_unavailable: int | str | None = None  # None: 1
+    max_surge: int | str | None = None  # of a DaemonSet
+
+
 class DaemonSet(Part, frozen=True):
     """DaemonSet: one Pod on every node."""
 
     selector: Selector
     template: PodTemplate
+    update_strategy: UpdateStrategy | None = None
+    min_ready_seconds: Int32 = 0
 
 
 class Job(Part, frozen=True):

@@ -21,7 +21,7 @@ from pilotpy.schema.documents import Lines, documents
 from pilotpy.schema.paths import remove
 from pilotpy.schema.problem import Problem, Problems, bounded
 from pilotpy.schema.problems import custom, problems, without_nulls
-from pilotpy.schema.unsupported import unsupported_settings
+from pilotpy.schema.unsupported import unsupported_networks, unsupported_settings
 from pilotpy.schema.validation.mesh_config import mesh, networks
 
 T = TypeVar("T", bound=Message)
@@ -56,12 +56,17 @@ def mesh_config(text: bytes | str, file: str) -> ReadMesh:
 
 def mesh_networks(text: bytes | str, file: str) -> ReadNetworks:
     """The networks that a YAML text describes; empty text is none. Never raises."""
-    return ReadNetworks(*_read(text, file, MeshNetworks, networks))
+    return ReadNetworks(*_read(text, file, MeshNetworks, _networks))
 
 
 def _mesh(config: MeshConfig) -> Problems:
     yield from mesh(config)
     yield from unsupported_settings(config)
+
+
+def _networks(found: MeshNetworks) -> Problems:
+    yield from networks(found)
+    yield from unsupported_networks(found)
 
 
 def _merged(written: tuple[ExtensionProvider, ...]) -> tuple[ExtensionProvider, ...]:

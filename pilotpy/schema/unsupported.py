@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
+from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.mesh_networks import MeshNetworks
 from pilotpy.model.resource import Finding, Resource
 from pilotpy.schema import codes
 from pilotpy.schema.paths import below
@@ -34,11 +37,31 @@ _UNATTACHED: Final = "there are no gateways or waypoints to attach it to"
 _FIELDS: Final = {
     "AuthorizationPolicy": {"targetRef": _UNATTACHED, "targetRefs": _UNATTACHED},
     "RequestAuthentication": {"targetRef": _UNATTACHED, "targetRefs": _UNATTACHED},
+    "DaemonSet": {
+        "minReadySeconds": "a Pod counts as soon as it is ready",
+        "updateStrategy.rollingUpdate": "one Pod at a time is replaced",
+        "updateStrategy.type": "Pods are replaced, one at a time",
+    },
+    "Deployment": {
+        "minReadySeconds": "a Pod counts as soon as it is ready",
+        "paused": "Pods follow the template at once",
+    },
     "Service": {"sessionAffinity": "a DestinationRule with consistentHash keeps clients at one endpoint"},
     "Sidecar": {"ingress[*].tls": "PeerAuthentication alone says which TLS the listener takes"},
+    "StatefulSet": {
+        "minReadySeconds": "a Pod counts as soon as it is ready",
+        "updateStrategy.rollingUpdate.maxUnavailable": "one Pod at a time is replaced",
+        "updateStrategy.rollingUpdate.partition": "Pods of all numbers are replaced",
+        "updateStrategy.type": "Pods are replaced, one at a time",
+    },
     "VirtualService": {"tcp[*].match[*].sourceSubnet": "connections from everywhere match"},
 }
 """By kind: fields below spec, and what happens instead."""
+
+_ANNOTATIONS: Final = {
+    "ServiceEntry": {"istio.io/connect-strategy": "clients connect to one address after the other"},
+}
+"""By kind: annotations, and what happens instead."""
 
 _MESH: Final = {
     "ca": "no certificates are issued",
@@ -79,7 +102,11 @@ def unsupported(resource: Resource[Any]) -> list[Finding]:
     if kind in _KINDS:
         found: Problems = iter((_without_effect("kind", kind, _KINDS[kind]),))
     else:
-        found = _fields(resource.spec, "spec", _FIELDS.get(kind, {}))
+        found = chain(
+            _fields(resource.spec, "spec", _FIELDS.get(kind, {})),
+            _annotations(resource.meta.annotations, _ANNOTATIONS.get(kind, {})),
+            _second_family(resource.spec) if isinstance(resource.spec, KubeService) else (),
+        )
     return [problem.finding(resource.ref) for problem in found]
 
 
@@ -92,6 +119,25 @@ def unsupported_settings(config: MeshConfig) -> Problems:
     if config.enable_tracing and config.default_providers.tracing:
         instead = "the tracer is the one that proxies start with"
         yield _without_effect("defaultProviders.tracing", "tracing", instead)
+
+
+def unsupported_networks(networks: MeshNetworks) -> Problems:
+    """What of a mesh's networks has no effect yet: all, as long as there are any."""
+    if networks.networks:
+        yield _without_effect("networks", "networks", "every endpoint is reached at its own address")
+
+
+def _annotations(written: Mapping[str, str], table: Mapping[str, str]) -> Problems:
+    for name, instead in table.items():
+        if name in written:
+            yield _without_effect(below("metadata.annotations", name), name, instead)
+
+
+def _second_family(service: KubeService) -> Problems:
+    if service.ip_family_policy == "RequireDualStack" or len({":" in one for one in service.cluster_ips}) > 1:
+        instead = "each proxy listens at the first address of a family that it has"
+        field = "spec.ipFamilyPolicy" if service.ip_family_policy else "spec.clusterIPs"
+        yield _without_effect(field, "a second address family", instead)
 
 
 def _fields(spec: Any, at: str, table: Mapping[str, str]) -> Problems:

@@ -7,7 +7,7 @@ from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.schema import codes, unsupported
 from pilotpy.schema.admission import admitted
 from pilotpy.schema.kinds import SCHEMAS
-from pilotpy.schema.mesh_config import mesh_config
+from pilotpy.schema.mesh_config import mesh_config, mesh_networks
 
 
 def said(text):
@@ -31,6 +31,75 @@ def test_a_field_without_effect_says_so_wherever_it_stands():
             route: [{destination: {host: a}}]
     """
     assert said(text) == [(codes.NOT_COMPILED, "spec.tcp[0].match[1].sourceSubnet")]
+
+
+SELECTED = "selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: []}}"
+
+
+def workload(kind, more):
+    return f"{{apiVersion: apps/v1, kind: {kind}, metadata: {{name: w}}, spec: {{{SELECTED}, {more}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        pytest.param(workload("Deployment", "paused: true"), "spec.paused", id="a Deployment that is paused"),
+        pytest.param(workload("Deployment", "minReadySeconds: 5"), "spec.minReadySeconds", id="a time to settle"),
+        pytest.param(
+            workload("StatefulSet", "updateStrategy: {rollingUpdate: {partition: 2}}"),
+            "spec.updateStrategy.rollingUpdate.partition",
+            id="a rollout of some numbers",
+        ),
+        pytest.param(
+            workload("StatefulSet", "updateStrategy: {type: OnDelete}"),
+            "spec.updateStrategy.type",
+            id="a rollout by hand",
+        ),
+        pytest.param(
+            workload("DaemonSet", "updateStrategy: {rollingUpdate: {maxUnavailable: 3}}"),
+            "spec.updateStrategy.rollingUpdate",
+            id="a rollout of several at once",
+        ),
+        pytest.param(
+            "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}],"
+            " ipFamilyPolicy: RequireDualStack}}",
+            "spec.ipFamilyPolicy",
+            id="a Service of two address families",
+        ),
+        pytest.param(
+            "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: e, annotations:"
+            " {istio.io/connect-strategy: RACE_FIRST_TCP_CONNECT}}, spec: {hosts: [a.example],"
+            " ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}}",
+            'metadata.annotations["istio.io/connect-strategy"]',
+            id="a race of connections",
+        ),
+    ],
+)
+def test_what_is_read_and_not_done_says_so(text, field):
+    assert said(text) == [(codes.NOT_COMPILED, field)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(workload("Deployment", "paused: false"), id="a Deployment that goes on"),
+        pytest.param(workload("StatefulSet", "updateStrategy: {type: RollingUpdate}"), id="the default, written out"),
+        pytest.param(workload("StatefulSet", "podManagementPolicy: Parallel"), id="Pods that come all at once"),
+        pytest.param(
+            "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}],"
+            " ipFamilyPolicy: PreferDualStack, clusterIPs: [10.0.0.1]}}",
+            id="a second address family that was not to be had",
+        ),
+    ],
+)
+def test_what_is_done_as_written_says_nothing(text):
+    assert said(text) == []
+
+
+def test_networks_say_that_there_is_one():
+    gateway = "gateways: [{address: 1.1.1.1, port: 443}]"
+    _, findings = mesh_networks(f"networks: {{n: {{endpoints: [{{fromCidr: 10.0.0.0/8}}], {gateway}}}}}", "n.yaml")
+    assert [(one.code, one.field, one.line) for one in findings] == [(codes.NOT_COMPILED, "networks", 1)]
 
 
 def test_what_is_not_written_says_nothing():

@@ -161,6 +161,18 @@ class TestReplacing:
         cluster.report("a-2", PodState.READY)
         assert names("old", cluster) == ["a-0"]
 
+    def test_each_pod_of_a_stateful_set_waits_for_those_before_it(self, cluster):
+        cluster.write(workload("StatefulSet", spec="  replicas: 3\n"))
+        assert list(cluster.wanted) == ["a-0"]
+        cluster.report("a-0", PodState.STARTING)
+        assert list(cluster.wanted) == ["a-0"]
+        cluster.report("a-0", PodState.READY)
+        assert list(cluster.wanted) == ["a-0", "a-1"]
+
+    def test_pods_of_a_parallel_stateful_set_wait_for_nobody(self, cluster):
+        cluster.write(workload("StatefulSet", spec="  replicas: 3\n  podManagementPolicy: Parallel\n"))
+        assert list(cluster.wanted) == ["a-0", "a-1", "a-2"]
+
     def test_an_edit_that_is_not_of_the_template_restarts_nothing(self, cluster):
         cluster.write(workload("StatefulSet") + node("n1"))
         cluster.run_all()
