@@ -30,7 +30,8 @@ from pilotpy.xds.server import Identified, Server
 from pilotpy_ca.authenticators import ClientCertificate, admission, folder_issuer
 from pilotpy_ca.certificates import fingerprint
 from pilotpy_ca.control import controlled, opened
-from pilotpy_ca.front import Front
+from pilotpy_ca.errors import CaError
+from pilotpy_ca.front import Front, FrontLimits
 from pilotpy_ca.keeper import Keeper
 from pilotpy_ca.server import ServerCertificate, certificate_handler, ticking
 from pilotpy_ca.service import CertificateService
@@ -38,6 +39,8 @@ from pilotpy_ca.terms import Terms
 from pilotpy_ca.tokens import TokenIssuer
 from pilotpy_protos.istio.mesh.v1alpha1.proxy_config_pb2 import ProxyConfig
 
+# Pods of one node, or of all nodes behind one gateway, may come from one address, and start at once.
+_LIMITS: Final = FrontLimits(handshakes=1024, handshakes_per_address=256)
 _TOKEN_LIFE: Final = timedelta(hours=1)  # as Kubernetes gives to projected tokens
 
 
@@ -49,6 +52,7 @@ class Keys(NamedTuple):
     cacerts: Path | None = None  # a signer of somebody else's, as in Secret cacerts
     projected: Path | None = None  # where roots and tokens for Pods are written; None: nowhere
     speed: float = 1.0  # how much faster tokens age; `terms` have been told already
+    limits: FrontLimits = _LIMITS
 
 
 class MeshAuthority:
@@ -61,7 +65,7 @@ class MeshAuthority:
         authority = keeper.authority
         issuer = TokenIssuer(keeper.token_key(), life=_TOKEN_LIFE / keys.speed)
         self._projection = Projection(keys.projected, issuer) if keys.projected is not None else None
-        self.front = Front(admission(authority, lambda: {self._mesh.trust_domain}))
+        self.front = Front(admission(authority, lambda: {self._mesh.trust_domain}), keys.limits)
         self._names: tuple[str, ...] = ()
         self._certificate: ServerCertificate | None = None
         self._believed: dict[bytes, frozenset[str]] = {}  # fingerprints of the roots in a collection, by its digest
@@ -82,6 +86,7 @@ class MeshAuthority:
                 self._keeper.ledger.gone(f"{ref.name}.{ref.namespace}")
         if self._projection is not None:
             self._projection.follow(changes)
+            self._project_now()
 
     def keep(self, now: datetime) -> None:
         """Do what is due: the server's own certificate, roots and tokens in files. Raises errors of `CaError`."""
@@ -90,10 +95,17 @@ class MeshAuthority:
             self._certificate, self._names = ServerCertificate(self._keeper.authority, self.front, names), names
         self._certificate.keep(now)
         if self._projection is not None:
-            self._projection.keep(b"".join(self._keeper.authority.roots), now)
+            authority = self._keeper.authority
+            self._projection.keep(b"".join(authority.roots), authority.crl(now), now)
+
+    def _project_now(self) -> None:
+        """Write files as soon as there is something new to write. What fails is told, and tried again, by `keep`."""
+        with contextlib.suppress(CaError):
+            self.keep(self._clock.now())
 
     def publish(self) -> None:
-        """Tell proxies the roots of now."""
+        """Tell proxies the roots of now, and files what is revoked."""
+        self._project_now()
         roots = tuple(root.decode() for root in self._keeper.authority.roots)
         self._server.compiler.submit([Put(ROOTS, ("",), roots)], ["roots of the certificate authority"])
 

@@ -1,7 +1,7 @@
 """What Pods are given to prove who they are where there is no kubelet: files in a folder, kept fresh.
 
-`root-cert.pem` holds the roots that a control plane's certificate leads to, `<namespace>/<pod>/istio-token` a token for
-each Pod, as Kubernetes projects them into it.
+`root-cert.pem` holds the roots that a control plane's certificate leads to, `crl/ca-crl.pem` lists of what is revoked,
+`<namespace>/<pod>/istio-token` a token for each Pod, as Kubernetes projects them into it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pilotpy_ca.errors import StorageError
 from pilotpy_ca.tokens import ProjectedTokens, TokenIssuer, Workload
 
 _ROOTS: Final = "root-cert.pem"
+_REVOKED: Final = "crl/ca-crl.pem"
 
 
 class Projection:
@@ -26,7 +27,7 @@ class Projection:
         self._folder = folder
         self._tokens = ProjectedTokens(folder, issuer)
         self._pods: dict[Ref, Workload] = {}
-        self._roots = b""
+        self._written: dict[str, bytes] = {}
 
     def follow(self, changes: Iterable[Change]) -> None:
         """Take note of Pods that came, changed or went."""
@@ -39,19 +40,22 @@ class Projection:
                 account = pod.spec.service_account_name or pod.spec.service_account or "default"
                 self._pods[ref] = Workload(ref.namespace, account, ref.name)
 
-    def keep(self, roots: bytes, now: datetime) -> None:
+    def keep(self, roots: bytes, revoked: bytes, now: datetime) -> None:
         """Write what is missing, old or different. To be called about once a second. Raises `StorageError`."""
-        if roots != self._roots:
-            self._write_roots(roots)
-            self._roots = roots
+        self._write(_ROOTS, roots)
+        self._write(_REVOKED, revoked)
         self._tokens.project(self._pods.values(), now)
 
-    def _write_roots(self, roots: bytes) -> None:
-        path = self._folder / _ROOTS
+    def _write(self, name: str, content: bytes) -> None:
+        """What was there before this process began is replaced too, by nothing if need be."""
+        if content == self._written.get(name):
+            return
+        path = self._folder / name
         scratch = path.with_suffix(".tmp")
         try:
-            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            scratch.write_bytes(roots)
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            scratch.write_bytes(content)
             scratch.replace(path)
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
+        self._written[name] = content

@@ -41,8 +41,13 @@ class Record:
     first_sent: Moment | None = None
     last_sent: Moment | None = None
     finished: Moment | None = None
-    sent: int = 0  # proxies that something was sent to
+    sent_to: set[str] = field(default_factory=set)  # connections
     outcomes: dict[Outcome, int] = field(default_factory=dict)
+
+    @property
+    def sent(self) -> int:
+        """How many proxies something was sent to."""
+        return len(self.sent_to)
 
     def fields(self) -> dict[str, Any]:
         """The record as plain data: times in milliseconds since the change was seen, None where not yet."""
@@ -96,15 +101,17 @@ class Timeline:
             if dropped.finished is None:
                 self._finished(dropped)
 
-    def sent(self, revision: int, *, first: bool) -> timedelta | None:
-        """A part of a publication left for one proxy (its first?); returns how long after the change was seen."""
+    def sent(self, revision: int, connection: str) -> timedelta | None:
+        """A part of a publication left for one proxy; if its first, returns how long after the change was seen."""
         record = self._records.get(revision)
         if record is None:
             return None
-        record.sent += first
         record.last_sent = self._clock.moment()
         if record.first_sent is None:
             record.first_sent = record.last_sent
+        if connection in record.sent_to:
+            return None
+        record.sent_to.add(connection)
         return timedelta(seconds=record.last_sent - record.seen)
 
     def ended(self, revision: int, connection: str, outcome: Outcome) -> None:

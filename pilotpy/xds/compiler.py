@@ -65,6 +65,7 @@ class LocalCompiler:
         self._soon: dict[Asked, None] = {}  # to be asked: views and endpoints
         self._later: dict[Asked, None] = {}  # to be asked: all others
         self._fresh: dict[LocalSeat, None] = {}  # seats with something to publish
+        self._ahead: dict[str, None] = {}  # connections that have the endpoints of what is being compiled already
         self._complete = 0  # the last revision of which everything was published
         self._swept = self._clock.moment()
 
@@ -112,6 +113,7 @@ class LocalCompiler:
         self.release((self._view, (seat.connection,)), seat, "")
         del self._seats[seat.connection]
         self._fresh.pop(seat, None)
+        self._ahead.pop(seat.connection, None)
         self.engine.apply([Put(PROXIES, (seat.connection,), None)])
 
     def hold(self, asked: Asked, seat: LocalSeat, url: str) -> None:
@@ -262,12 +264,17 @@ class LocalCompiler:
         """Tell the seats all that is new for them; returns how many there were."""
         self._complete = self.engine.revision
         told = {seat.connection: seat for seat in self._fresh if self._differs(seat, seat.fresh)}
-        self._timeline.compiled(self._complete, set(told))
+        self._timeline.compiled(self._complete, told.keys() | self._ahead.keys())
+        for connection in self._ahead.keys() - told.keys():
+            delay = self._timeline.sent(self._complete, connection)  # all that this one gets has left, or is about to
+            if delay is not None:
+                self._metrics.convergence.observe(delay.total_seconds())
+            self._seats[connection].publish(self._publication(self._seats[connection].publication.trees))
         for seat in self._fresh:
             taken, seat.fresh, seat.moving = seat.fresh, {}, False
             if seat.connection in told:
                 seat.publish(self._publication({**seat.publication.trees, **taken}))
-        self._fresh = {}
+        self._fresh, self._ahead = {}, {}
         return len(told)
 
     def _publish_endpoints(self) -> int:
@@ -278,6 +285,7 @@ class LocalCompiler:
                 taken = {ENDPOINT.url: seat.fresh.pop(ENDPOINT.url)}
                 if self._differs(seat, taken):
                     seat.publish(self._publication({**seat.publication.trees, **taken}))
+                    self._ahead[seat.connection] = None
                     told += 1
         return told
 

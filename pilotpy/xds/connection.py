@@ -67,7 +67,6 @@ class Connection:
         self._shared = shared
         self._clock, self._metrics, self._timeline = shared.instruments
         self._revision = 0  # the latest published to it
-        self._pushed = 0  # the latest of which something was pushed
         self._owed: deque[int] = deque(maxlen=_OWED)
         self._questions: deque[Asked] = deque()
         self._refused = False
@@ -228,10 +227,8 @@ class Connection:
                 places.release()
 
     def _time(self, revision: int) -> None:
-        first = revision != self._pushed
-        self._pushed = revision
-        delay = self._timeline.sent(revision, first=first)
-        if first and delay is not None:
+        delay = self._timeline.sent(revision, self.id)
+        if delay is not None:
             self._metrics.convergence.observe(delay.total_seconds())
 
     # -- what became of publications -------------------------------------------------------------

@@ -136,7 +136,7 @@ async def test_nobody_is_shown_anything_in_plaintext(tmp_path):
 )
 @pytest.mark.parametrize("scheme", ["Bearer", "Istio"])
 @asynchronous
-async def test_pages_over_http_are_for_who_proves_who_it_is(tmp_path, client, who, path, status, scheme):
+async def test_pages_over_http_are_for_who_proves_who_it_is(tmp_path, client, who, path, status, scheme):  # noqa: PLR0917  # the columns of the table
     async with plane(tmp_path) as served, await synced(served):
         edge, watched = served.server.edge, served.server.instruments
         http, _ = applications(edge, watched, Inspection(edge, watched, lambda: "istio-system"))

@@ -1,6 +1,7 @@
-"""Pushing to simulated sidecars over gRPC: they read, check and ACK. ``python -m tests.bench.push 100``.
+"""Pushing to simulated sidecars over gRPC: they read, check and ACK. ``python -m tests.bench.push 100 [tls]``.
 
 The sidecars live in a process of their own on the same machine. 1000 services of ten endpoints; all sidecars see all.
+With ``tls`` they come to port 15012, each with a handshake of its own: the difference is what the TLS front costs.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ import asyncio
 import gc
 import sys
 import time
+from contextlib import AsyncExitStack
+from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
+from tempfile import TemporaryDirectory
 
+from pilotpy.authority.keeping import Keys, keeping
 from pilotpy.compile.collections import COLLECTIONS
 from pilotpy.engine import Put
 from pilotpy.mesh.views import view
@@ -18,20 +23,43 @@ from pilotpy.ops.instruments import instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.xds.compiler import Answers
 from pilotpy.xds.server import Server, serving
+from pilotpy_ca.commands import Issue, Issued
+from pilotpy_ca.control import ask
+from pilotpy_ca.csr import new_request
+from pilotpy_ca.front import FrontLimits
+from pilotpy_ca.keys import KeyType, PrivateKey
+from pilotpy_ca.terms import Terms
 from tests.bench.row import resident, row
 from tests.bench.world import endpoint_edit, mesh, route_edit, same_edit
 
 SERVICES = 1000
-SETTINGS = Settings(grpc_address="127.0.0.1:0", http_address="", monitoring_address="", streams_per_second=0)
+SETTINGS = Settings(
+    grpc_address="127.0.0.1:0",
+    secure_grpc_address="127.0.0.1:0",
+    http_address="",
+    monitoring_address="",
+    streams_per_second=0,
+)
+EVERYBODY = "spiffe://cluster.local/ns/default/sa/default"
 
 
-async def main(sidecars: int) -> None:
+async def main(sidecars: int, *, tls: bool) -> None:
     """Measure one size of fleet."""
-    case = f"{sidecars} simulated sidecars"
-    async with serving(mesh(SERVICES), Answers(view, COLLECTIONS), SETTINGS, instruments()) as server:
-        await server.open()
+    case = f"{sidecars} simulated sidecars{' over TLS' if tls else ''}"
+    async with AsyncExitStack() as stack:
+        answers = Answers(view, COLLECTIONS)
+        server = await stack.enter_async_context(serving(mesh(SERVICES), answers, SETTINGS, instruments()))
+        identified, arguments = None, []
+        if tls:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            keys = Keys(folder / "keys", Terms(key_type=KeyType.P256), limits=FrontLimits(5000, 5000, 5000))
+            authority = await stack.enter_async_context(keeping(keys, server))
+            await _certified(folder)
+            identified, arguments = authority.identified, [f"tls={folder}"]
+        await server.open(identified)
         before, used, started = resident(), cpu(), time.monotonic()
-        command = [sys.executable, "-m", "tests.xds.fleet", server.address, str(sidecars)]
+        address = server.secure_address if tls else server.address
+        command = [sys.executable, "-m", "tests.xds.fleet", address, str(sidecars), *arguments]
         fleet = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, limit=2**20)
         assert fleet.stdout is not None
         try:
@@ -51,6 +79,17 @@ async def main(sidecars: int) -> None:
         finally:
             fleet.terminate()
             await fleet.wait()
+            await server.close()
+
+
+async def _certified(folder: Path) -> None:
+    """Put a certificate into a folder, and its key, that all sidecars may show."""
+    key = PrivateKey.new(KeyType.P256)
+    said = await asyncio.to_thread(ask, folder / "keys", Issue(new_request(key).decode(), EVERYBODY), Terms())
+    assert isinstance(said, Issued), said
+    (folder / "key.pem").write_bytes(key.pem())
+    (folder / "cert-chain.pem").write_text("".join(said.chain[:-1]))
+    (folder / "root-cert.pem").write_text(said.chain[-1])
 
 
 async def _edits(
@@ -101,4 +140,4 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-asyncio.run(main(int(sys.argv[1])))
+asyncio.run(main(int(sys.argv[1]), tls="tls" in sys.argv[2:]))

@@ -30,7 +30,7 @@ def test_a_change_is_followed_from_being_seen_to_its_last_answer():
     clock.at += 0.1
     line.compiled(7, {"one", "two"})
     clock.at += 0.1
-    assert line.sent(7, first=True) == timedelta(seconds=0.2)
+    assert line.sent(7, "one") == timedelta(seconds=0.2)
     clock.at += 0.1
     line.ended(7, "one", Outcome.ACKED)
     assert not finished

@@ -173,8 +173,15 @@ class Held:
 class Sidecar(Client):
     """Follows what it is told, as Envoy does. Run `follow` in a task."""
 
-    def __init__(self, address: str, node: str | None = None, *, incremental: bool = True) -> None:
-        super().__init__(address, node, incremental=incremental)
+    def __init__(
+        self,
+        address: str,
+        node: str | None = None,
+        *,
+        incremental: bool = True,
+        channel: grpc.aio.Channel | None = None,
+    ) -> None:
+        super().__init__(address, node, incremental=incremental, channel=channel)
         self.held = {type_.url: Held() for type_ in (CLUSTER, ENDPOINT, LISTENER, ROUTE)}
         self.responses = 0
         self._news = asyncio.Condition()

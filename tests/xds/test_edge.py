@@ -8,13 +8,17 @@ import grpc
 import pytest
 from prometheus_client import generate_latest
 
+from pilotpy.compile.collection import Collection
+from pilotpy.compile.encoded import Tree
+from pilotpy.engine import query
 from pilotpy.ops.timeline import Outcome
+from pilotpy.xds.compiler import Answers
 from pilotpy.xds.names import MOST
 from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from pilotpy_protos.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
 from tests.xds.client import Client, resources_in
-from tests.xds.world import FAST, World, put, running
+from tests.xds.world import BY_TYPE, COLLECTIONS, FAST, World, put, running, view
 
 BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
 
@@ -229,3 +233,32 @@ async def test_at_the_end_clients_are_told_to_try_elsewhere():
         async with Client(world.address) as late:
             await late.ask(CLUSTER)
             assert (await late.status())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+@query
+def unmoved_by_endpoints(q, url, namespace):  # as clusters are, which name who may answer for them
+    q.by(BY_TYPE, ENDPOINT.url)
+    return Tree(thing[1] for thing in q.by(BY_TYPE, url))
+
+
+@asynchronous
+async def test_endpoints_that_leave_before_the_rest_is_compiled_are_followed_to_the_end():
+    doubtful = {**COLLECTIONS, CLUSTER.url: Collection(unmoved_by_endpoints, lambda _: (CLUSTER.url, ""))}
+    async with running(World(answers=Answers(view, doubtful))) as world, Client(world.address) as client:
+        world.change(put(CLUSTER, "a"), put(ENDPOINT, "a", "1.1.1.1"))
+        await world.compiler.caught_up()
+        for type_, names in ((CLUSTER, ()), (ENDPOINT, ("a",))):
+            await client.ask(type_, names)
+            await client.response()
+            await client.answer(type_.url)
+        world.change(put(ENDPOINT, "a", "2.2.2.2"), endpoints=True)
+        pushed = await client.response()
+        assert set(resources_in(pushed)) == {"a"}
+        await client.answer(ENDPOINT.url)
+        async with asyncio.timeout(5):
+            while not (records := world.instruments.timeline.records()) or not records[-1].finished:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.01)
+    assert records[-1].causes == ("a",)
+    assert records[-1].outcomes == {Outcome.ACKED: 1}
+    assert records[-1].sent == 1
+    assert b"pilot_proxy_convergence_time_count 1.0" in generate_latest(world.instruments.metrics.registry)
