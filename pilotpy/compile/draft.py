@@ -69,6 +69,7 @@ class Defaults(msgspec.Struct, frozen=True):
     locality: LocalityLoadBalancerSetting
     zone_aware: ZoneAwareLoadBalancerSetting | None
     upgrades_to_http2: bool
+    keeps_header_case: bool  # names of headers reach servers of HTTP/1.1 as their clients wrote them
     outbound_stat_name: str
     inbound_stat_name: str
     inbound_to_localhost: bool
@@ -79,6 +80,7 @@ class Defaults(msgspec.Struct, frozen=True):
 def defaults(q: Asking) -> Defaults:
     """The settings of the mesh that clusters read: other settings may change without touching a cluster."""
     mesh = q(mesh_config)
+    headers = mesh.default_config.proxy_headers
     return Defaults(
         connect_timeout=mesh.connect_timeout,
         dns_refresh_rate=mesh.dns_refresh_rate,
@@ -87,6 +89,7 @@ def defaults(q: Asking) -> Defaults:
         locality=mesh.locality_lb_setting,
         zone_aware=mesh.zone_aware_lb_setting,
         upgrades_to_http2=mesh.h2_upgrade_policy == "UPGRADE",
+        keeps_header_case=bool(headers and headers.preserve_http1_header_case),
         outbound_stat_name=mesh.outbound_cluster_stat_name,
         inbound_stat_name=mesh.inbound_cluster_stat_name,
         inbound_to_localhost=mesh.inbound_traffic_policy.mode == "LOCALHOST",

@@ -13,22 +13,17 @@ from pilotpy.compile.guard import Stages
 from pilotpy.compile.http_filters import Direction, Stream, http_filters
 from pilotpy.compile.listener_settings import Settings, Terms, terms
 from pilotpy.compile.naming import STAT_END
-from pilotpy.compile.pieces import ads, flag
+from pilotpy.compile.pieces import ads, flag, preserved_case
 from pilotpy.compile.tracing import tracing_config
 from pilotpy.compile.wire import packed, serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.view import Features, Listening
 from pilotpy.model.mesh_proxy_config import ProxyHeaders
-from pilotpy_protos.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from pilotpy_protos.envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
 from pilotpy_protos.envoy.config.listener.v3.listener_components_pb2 import Filter
 from pilotpy_protos.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from pilotpy_protos.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
     Rds,
-)
-from pilotpy_protos.envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import (
-    PreserveCaseFormatterConfig,
 )
 from pilotpy_protos.envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 
@@ -125,9 +120,7 @@ def _add_headers(manager: HttpConnectionManager, direction: Direction, headers: 
     if headers.request_id is not None and headers.request_id.disabled:
         manager.generate_request_id.value = False
     if headers.preserve_http1_header_case:
-        formatter = TypedExtensionConfig(name="preserve_case", typed_config=packed(PreserveCaseFormatterConfig()))
-        format_of = Http1ProtocolOptions.HeaderKeyFormat(stateful_formatter=formatter)
-        manager.http_protocol_options.header_key_format.CopyFrom(format_of)
+        manager.http_protocol_options.header_key_format.CopyFrom(preserved_case())
     if headers.x_forwarded_port is not None and headers.x_forwarded_port.enabled:
         manager.append_x_forwarded_port = True
 

@@ -14,6 +14,11 @@ from pilotpy.model.resource import Ref
 from pilotpy_protos.envoy.config.core.v3.address_pb2 import Address, CidrRange, Pipe, SocketAddress
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import Metadata
 from pilotpy_protos.envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVersion, ConfigSource
+from pilotpy_protos.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from pilotpy_protos.envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
+from pilotpy_protos.envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import (
+    PreserveCaseFormatterConfig,
+)
 from pilotpy_protos.xds.type.v3.typed_struct_pb2 import TypedStruct
 
 _TYPES = "type.googleapis.com/"
@@ -48,6 +53,12 @@ def prefix_range(text: str) -> CidrRange:
     prefix, _, length = text.partition("/")
     whole = 128 if ":" in prefix else 32
     return CidrRange(address_prefix=prefix, prefix_len=number(int(length) if length else whole))
+
+
+def preserved_case() -> Http1ProtocolOptions.HeaderKeyFormat:
+    """Names of headers are written as they were read."""
+    formatter = TypedExtensionConfig(name="preserve_case", typed_config=packed(PreserveCaseFormatterConfig()))
+    return Http1ProtocolOptions.HeaderKeyFormat(stateful_formatter=formatter)
 
 
 def ads() -> ConfigSource:

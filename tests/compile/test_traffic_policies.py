@@ -12,6 +12,7 @@ from pilotpy.model.destination_rule import (
     TrafficPolicy,
 )
 from pilotpy.model.mesh_config import DefaultTrafficPolicy, MeshConfig
+from pilotpy.model.mesh_proxy_config import ProxyConfig, ProxyHeaders
 from pilotpy.model.resource import Meta, Ref, Resource
 from tests.compile.upstreams import REVIEWS, REVIEWS_SERVICE, Client, rule
 
@@ -186,6 +187,24 @@ def test_an_empty_keepalive_turns_it_on_as_the_system_has_it():
 )
 def test_connections_of_http(port, pool, expected):
     assert http_options(under(f"{{connectionPool: {pool}}}", port=port)[CLUSTER]) == expected
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        pytest.param("http", ["explicit_http_config"], id="a port of HTTP speaks HTTP/1.1"),
+        pytest.param("auto", ["use_downstream_protocol_config"], id="a port that is sniffed may"),
+        pytest.param("grpc", [], id="HTTP/2 has lower case alone"),
+        pytest.param("tcp", [], id="TCP has no headers"),
+    ],
+)
+def test_the_case_of_headers_is_kept_where_the_mesh_wants_it(port, expected):
+    headers = ProxyHeaders(preserve_http1_header_case=True)
+    mesh = MeshConfig(default_config=ProxyConfig(proxy_headers=headers))
+    found = under("null", mesh=mesh, port=port)[CLUSTER]
+    options = http_options(found) if "typed_extension_protocol_options" in found else {}
+    kept = [way for way, one in options.items() if "header_key_format" in one.get("http_protocol_options", {})]
+    assert kept == expected
 
 
 def test_limits_that_only_http2_has_are_said_to_be_idle_elsewhere():
