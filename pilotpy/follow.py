@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
-from pilotpy.authority.keeping import Keys, MeshAuthority, keeping
+from pilotpy.authority.keeping import Keeping, MeshAuthority
 from pilotpy.compile.collections import BY_NAME, COLLECTIONS
 from pilotpy.engine import Engine
 from pilotpy.mesh.inputs import puts
@@ -30,7 +30,7 @@ _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 @contextlib.asynccontextmanager
 async def following(
-    source: Source, settings: Settings, keys: Keys | None = None, watched_with: Instruments | None = None
+    source: Source, settings: Settings, keys: Keeping | None = None, watched_with: Instruments | None = None
 ) -> AsyncIterator[Server]:
     """A server that is ready: everything that the source said first has been compiled.
 
@@ -46,7 +46,7 @@ async def following(
         authority = None
         if keys is not None:
             await server.compiler.caught_up()
-            authority = await inside.enter_async_context(keeping(keys, server))
+            authority = await inside.enter_async_context(keys.keeping(server))
             authority.follow(first)
         door = Door(networks(settings.blocked_key_networks))
         await inside.enter_async_context(keeping_keys(server.compiler, door, server.instruments.metrics))

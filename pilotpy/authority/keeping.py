@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from cryptography import x509
 
@@ -27,7 +28,7 @@ from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.sources.change import Change
 from pilotpy.xds.identity import Authenticators
 from pilotpy.xds.server import Identified, Server
-from pilotpy_ca.authenticators import ClientCertificate, admission, folder_issuer
+from pilotpy_ca.authenticators import Authenticator, ClientCertificate, admission, folder_issuer
 from pilotpy_ca.certificates import fingerprint
 from pilotpy_ca.control import controlled, opened
 from pilotpy_ca.errors import CaError
@@ -40,62 +41,87 @@ from pilotpy_ca.tokens import TokenIssuer
 from pilotpy_protos.istio.mesh.v1alpha1.proxy_config_pb2 import ProxyConfig
 
 # Pods of one node, or of all nodes behind one gateway, may come from one address, and start at once.
-_LIMITS: Final = FrontLimits(handshakes=1024, handshakes_per_address=256)
+LIMITS: Final = FrontLimits(handshakes=1024, handshakes_per_address=256)
 _TOKEN_LIFE: Final = timedelta(hours=1)  # as Kubernetes gives to projected tokens
 
 
+class Keeping(Protocol):
+    """Knows where the keys of a mesh are."""
+
+    def keeping(self, server: Server) -> AbstractAsyncContextManager[MeshAuthority]:
+        """The authority with these keys; the server has read the settings of its mesh. Raises `CaError`, `OSError`."""
+        ...
+
+
 class Keys(NamedTuple):
-    """Where the keys of a mesh are, and what they are for."""
+    """Keys in a folder; see `Keeping`."""
 
     folder: Path
     terms: Terms = Terms()
     cacerts: Path | None = None  # a signer of somebody else's, as in Secret cacerts
     projected: Path | None = None  # where roots and tokens for Pods are written; None: nowhere
     speed: float = 1.0  # how much faster tokens age; `terms` have been told already
-    limits: FrontLimits = _LIMITS
+    limits: FrontLimits = LIMITS
+
+    @contextlib.asynccontextmanager
+    async def keeping(self, server: Server) -> AsyncIterator[MeshAuthority]:
+        """See `Keeping`; also takes commands for the folder."""
+        clock = server.instruments.clock
+        with opened(self.folder, terms_for(self.terms, server), self.cacerts, clock.now) as keeper:
+            issuer = TokenIssuer(keeper.token_key(), life=_TOKEN_LIFE / self.speed)
+            projection = Projection(self.projected, issuer) if self.projected is not None else None
+            tokens = folder_issuer(issuer, lambda: mesh_of(server).trust_domain)
+            authority = MeshAuthority(keeper, server, [tokens], projection, self.limits)
+            async with controlled(self.folder, keeper, clock.now), serving(authority):
+                yield authority
 
 
 class MeshAuthority:
-    """An authority that lives with a server. Belongs to one event loop."""
+    """An authority that lives with a server. Belongs to one event loop.
 
-    def __init__(self, keeper: Keeper, keys: Keys, server: Server) -> None:
-        self._keeper = keeper
-        self._server = server
+    Callers prove who they are by a certificate of the keeper's, or as `authenticators` know.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        server: Server,
+        authenticators: Sequence[Authenticator],
+        projection: Projection | None = None,
+        limits: FrontLimits = LIMITS,
+    ) -> None:
+        self.keeper = keeper
+        self.server = server
         self._clock = server.instruments.clock
         authority = keeper.authority
-        issuer = TokenIssuer(keeper.token_key(), life=_TOKEN_LIFE / keys.speed)
-        self._projection = Projection(keys.projected, issuer) if keys.projected is not None else None
-        self.front = Front(admission(authority, lambda: {self._mesh.trust_domain}), keys.limits)
+        self._projection = projection
+        self.front = Front(admission(authority, lambda: {mesh_of(server).trust_domain}), limits)
         self._names: tuple[str, ...] = ()
         self._certificate: ServerCertificate | None = None
         self._believed: dict[bytes, frozenset[str]] = {}  # fingerprints of the roots in a collection, by its digest
-        authenticators = (ClientCertificate(authority), folder_issuer(issuer, lambda: self._mesh.trust_domain))
+        authenticators = (ClientCertificate(authority), *authenticators)
         self.service = CertificateService(authority)
         handler = certificate_handler(self.service, authenticators, self.front.peer, self._clock.now)
         self.identified = Identified(self.front, Authenticators(authenticators, self._clock), (handler,))
-
-    @property
-    def _mesh(self) -> MeshConfig:
-        return self._server.compiler.engine.ask(mesh_config)
 
     def follow(self, changes: Iterable[Change]) -> None:
         """Take note of Pods: those that are there get tokens, those that are not are waited for no longer."""
         changes = tuple(changes)
         for ref, _, _, new in changes:
             if ref.kind == "Pod" and new is None:
-                self._keeper.ledger.gone(f"{ref.name}.{ref.namespace}")
+                self.keeper.ledger.gone(f"{ref.name}.{ref.namespace}")
         if self._projection is not None:
             self._projection.follow(changes)
             self._project_now()
 
     def keep(self, now: datetime) -> None:
         """Do what is due: the server's own certificate, roots and tokens in files. Raises errors of `CaError`."""
-        names = server_names(self._server.settings, self._mesh)
+        names = server_names(self.server.settings, mesh_of(self.server))
         if self._certificate is None or names != self._names:
-            self._certificate, self._names = ServerCertificate(self._keeper.authority, self.front, names), names
+            self._certificate, self._names = ServerCertificate(self.keeper.authority, self.front, names), names
         self._certificate.keep(now)
         if self._projection is not None:
-            authority = self._keeper.authority
+            authority = self.keeper.authority
             self._projection.keep(b"".join(authority.roots), authority.crl(now), now)
 
     def _project_now(self) -> None:
@@ -106,8 +132,8 @@ class MeshAuthority:
     def publish(self) -> None:
         """Tell proxies the roots of now, and files what is revoked."""
         self._project_now()
-        roots = tuple(root.decode() for root in self._keeper.authority.roots)
-        self._server.compiler.submit([Put(ROOTS, ("",), roots)], ["roots of the certificate authority"])
+        roots = tuple(root.decode() for root in self.keeper.authority.roots)
+        self.server.compiler.submit([Put(ROOTS, ("",), roots)], ["roots of the certificate authority"])
 
     def trusted(self, holder: str, bundle: Tree) -> None:
         """A proxy has taken a bundle: evidence for a rotation that waits for it."""
@@ -117,34 +143,40 @@ class MeshAuthority:
             pems = (pem.encode() for config in configs for pem in config.ca_certificates_pem)
             believed = frozenset(fingerprint(x509.load_pem_x509_certificate(pem)) for pem in pems)
             self._believed = {bundle.digest: believed}  # all proxies take the same, one after the other
-        self._keeper.ledger.report(holder, believed)
+        self.keeper.ledger.report(holder, believed)
+
+
+def mesh_of(server: Server) -> MeshConfig:
+    """The mesh's settings, as they are now."""
+    return server.compiler.engine.ask(mesh_config)
+
+
+def terms_for(terms: Terms, server: Server) -> Terms:
+    """The terms, for the trust domain of a server's mesh."""
+    return replace(terms, trust_domain=mesh_of(server).trust_domain)
 
 
 @contextlib.asynccontextmanager
-async def keeping(keys: Keys, server: Server) -> AsyncIterator[MeshAuthority]:
-    """The authority of a mesh whose settings the server has read, as long as the context lasts.
+async def serving(authority: MeshAuthority) -> AsyncIterator[None]:
+    """Let an authority do its work beside its server: keys kept up, roots published, all of it measured.
 
-    Raises `CaError` if the keys cannot be used, `OSError`.
+    Raises `CaError`, `OSError`.
     """
-    clock = server.instruments.clock
-    terms = replace(keys.terms, trust_domain=server.compiler.engine.ask(mesh_config).trust_domain)
-    with opened(keys.folder, terms, keys.cacerts, clock.now) as keeper:
-        authority = MeshAuthority(keeper, keys, server)
-        metrics = AuthorityMetrics(keeper.authority, authority.service.counts, authority.front, clock)
-        server.instruments.metrics.registry.register(metrics)
-        server.edge.trusted = authority.trusted
-        heard_no_more = keeper.authority.on_change(authority.publish)
+    server, keeper, clock = authority.server, authority.keeper, authority.server.instruments.clock
+    metrics = AuthorityMetrics(keeper.authority, authority.service.counts, authority.front, clock)
+    server.instruments.metrics.registry.register(metrics)
+    server.edge.trusted = authority.trusted
+    heard_no_more = keeper.authority.on_change(authority.publish)
+    try:
+        authority.keep(clock.now())
+        authority.publish()
+        ticks = asyncio.create_task(ticking(keeper, authority.keep, clock.now), name="authority")
         try:
-            authority.keep(clock.now())
-            authority.publish()
-            async with controlled(keys.folder, keeper, clock.now):
-                ticks = asyncio.create_task(ticking(keeper, authority.keep, clock.now), name="authority")
-                try:
-                    yield authority
-                finally:
-                    ticks.cancel()
-                    await asyncio.gather(ticks, return_exceptions=True)
+            yield
         finally:
-            heard_no_more()
-            server.instruments.metrics.registry.unregister(metrics)
-            await authority.front.stop()
+            ticks.cancel()
+            await asyncio.gather(ticks, return_exceptions=True)
+    finally:
+        heard_no_more()
+        server.instruments.metrics.registry.unregister(metrics)
+        await authority.front.stop()

@@ -15,7 +15,7 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
 
-from pilotpy.authority.keeping import Keys, keeping
+from pilotpy.authority.keeping import Keys
 from pilotpy.compile.collections import COLLECTIONS
 from pilotpy.engine import Put
 from pilotpy.mesh.views import view
@@ -53,7 +53,7 @@ async def main(sidecars: int, *, tls: bool) -> None:
         if tls:
             folder = Path(stack.enter_context(TemporaryDirectory()))
             keys = Keys(folder / "keys", Terms(key_type=KeyType.P256), limits=FrontLimits(5000, 5000, 5000))
-            authority = await stack.enter_async_context(keeping(keys, server))
+            authority = await stack.enter_async_context(keys.keeping(server))
             await _certified(folder)
             identified, arguments = authority.identified, [f"tls={folder}"]
         await server.open(identified)
