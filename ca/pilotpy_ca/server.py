@@ -75,6 +75,11 @@ def certificate_handler(
                 holder=caller.holder,
             ),
         )
+        if granted.unheeded_signer:
+            _LOG.warning(
+                "certificate issued by another signer than was asked for",
+                extra=fields(asked=granted.unheeded_signer, serial=f"{granted.serial:x}", peer=peer.address),
+            )
         return granted.response
 
     return grpc.method_handlers_generic_handler(SERVICE, {METHOD: grpc.unary_unary_rpc_method_handler(create)})

@@ -41,6 +41,7 @@ class Granted(NamedTuple):
     identities: tuple[str, ...]
     serial: int
     ends: datetime
+    unheeded_signer: str = ""  # which of a Kubernetes' signers was asked for: there is one authority here
 
 
 class CertificateService:
@@ -86,7 +87,8 @@ class CertificateService:
             raise self._signing_error(error) from None
         self.counts.issued += 1
         response = ca_pb2.IstioCertificateResponse(cert_chain=chain.elements)
-        return Granted(response.SerializeToString(), identities, chain.serial, chain.ends)
+        signer = asked.metadata.fields["CertSigner"].string_value[:300] if asked.HasField("metadata") else ""
+        return Granted(response.SerializeToString(), identities, chain.serial, chain.ends, signer)
 
     def _signing_error(self, error: SigningError) -> Refused:
         self.counts.signing_errors[error.kind] = self.counts.signing_errors.get(error.kind, 0) + 1

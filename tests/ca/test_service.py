@@ -145,3 +145,11 @@ def test_how_it_stands_names_what_a_rotation_waits_for():
     assert [signer.phase for signer in stands.signers] == ["active", "prepared"]
     assert [wait.holders for wait in stands.waits] == [("sleep-1.default",)]
     assert stands.warnings == ()
+
+
+def test_a_signer_that_was_asked_for_is_told_to_the_log():
+    service = CertificateService(keeper().authority)
+    assert service.create(request(CertSigner="clusterissuers.example/a"), CALLER, NOW).unheeded_signer == (
+        "clusterissuers.example/a"
+    )
+    assert not service.create(request(), CALLER, NOW).unheeded_signer
