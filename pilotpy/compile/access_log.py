@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pilotpy.compile.wire import packed
 from pilotpy.model.extension_provider import ExtensionProvider
-from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.mesh_config import MESH_CONFIG, MeshConfig
 from pilotpy.model.resource import Finding, Severity
 from pilotpy.schema.codes import NOT_COMPILED
 from pilotpy_protos.envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ResponseFlagFilter
@@ -125,6 +125,7 @@ def _mesh_file(mesh: MeshConfig, path: str, note: Callable[[Finding], None]) -> 
             code="PP0201",
             severity=Severity.ERROR,
             message="accessLogFormat is not a JSON object: the default format is used",
+            ref=MESH_CONFIG,
             field="accessLogFormat",
             hint="Write an object of names and operators, or set accessLogEncoding to TEXT",
         )
@@ -155,6 +156,7 @@ def _service_unread() -> Finding:
         code=NOT_COMPILED,
         severity=Severity.WARNING,
         message="enableEnvoyAccessLogService has no effect yet",
+        ref=MESH_CONFIG,
         field="enableEnvoyAccessLogService",
         hint="Log to a file with accessLogFile",
     )
@@ -165,6 +167,7 @@ def _no_file(name: str) -> Finding:
         code="PP0202",
         severity=Severity.WARNING,
         message=f"Nothing is logged to {name!r}: it is no provider of access logs in files",
+        ref=MESH_CONFIG,
         field="defaultProviders.accessLogging",
         hint="Name an extension provider with envoyFileAccessLog",
     )

@@ -6,7 +6,7 @@ Source: istio/api mesh/v1alpha1/config.proto; defaults from istio/istio pkg/conf
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -21,7 +21,11 @@ from pilotpy.model.destination_rule import (
 from pilotpy.model.extension_provider import DEFAULT_PROVIDERS, ExtensionProvider
 from pilotpy.model.mesh_proxy_config import ProxyConfig
 from pilotpy.model.message import Choice, Duration, Int32, Message
+from pilotpy.model.resource import Ref
 from pilotpy.model.virtual_service import HTTPRetry
+
+MESH_CONFIG: Final = Ref("MeshConfig", "istio-system", "meshconfig")
+"""The one there is, as istioctl calls it."""
 
 IngressControllerMode = Literal["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]
 AccessLogEncoding = Literal["TEXT", "JSON"]

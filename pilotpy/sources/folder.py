@@ -93,7 +93,7 @@ class Folder:
     def where(self, ref: Ref, field: str = "") -> Origin | None:
         """File and line of a field, or of what is nearest above it; of what was made, where its maker stands."""
         if ref in KEYS:
-            return self._settings.where(ref)
+            return self._settings.where(ref, field)
         maker = self._stand_in.made_from(ref)
         if maker == ref:
             return self._files.where(ref, field)

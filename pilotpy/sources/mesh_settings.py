@@ -7,24 +7,34 @@ Source: istio/istio pilot/pkg/bootstrap/mesh.go, pkg/config/mesh/kubemesh/watche
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from pilotpy.model import mesh_config
 from pilotpy.model.resource import Finding, Meta, Ref, Resource
-from pilotpy.schema.mesh_config import mesh_config, mesh_networks
+from pilotpy.schema import mesh_config as schema
+from pilotpy.schema.documents import documents
 from pilotpy.sources.change import Change, Origin
 from pilotpy.sources.disk import Content
 from pilotpy.sources.manifest import Written, refused
 
 CONFIG_MAP: Final = Ref("ConfigMap", "istio-system", "istio")
-MESH_CONFIG: Final = Ref("MeshConfig", "istio-system", "meshconfig")
+MESH_CONFIG: Final = mesh_config.MESH_CONFIG
 MESH_NETWORKS: Final = Ref("MeshNetworks", "istio-system", "meshnetworks")  # as istioctl calls the two
 
 KEYS: Final = {MESH_CONFIG: "mesh", MESH_NETWORKS: "meshNetworks"}
 """Where in the ConfigMap each of the two stands."""
 
-_READ: Final = {MESH_CONFIG: mesh_config, MESH_NETWORKS: mesh_networks}
+_READ: Final = {MESH_CONFIG: schema.mesh_config, MESH_NETWORKS: schema.mesh_networks}
+
+
+class _Text(NamedTuple):
+    """One of the two as it was written last."""
+
+    text: bytes
+    origin: Origin
+    shift: int  # lines of the file before it
 
 
 class MeshSettings:
@@ -35,16 +45,20 @@ class MeshSettings:
         self._own_files = frozenset(own_files)
         self._now: dict[Ref, Resource[Any]] = {}
         self._findings: dict[Ref, list[Finding]] = {}
-        self._origins: dict[Ref, Origin] = {}
+        self._texts: dict[Ref, _Text] = {}
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with the settings now."""
         return tuple(finding for ref in KEYS for finding in self._findings.get(ref, ()))
 
-    def where(self, ref: Ref) -> Origin | None:
-        """Where one of the two begins; None: nobody wrote it."""
-        return self._origins.get(ref)
+    def where(self, ref: Ref, field: str = "") -> Origin | None:
+        """File and line of one of the two, or of what is nearest above a field of it; None: nobody wrote it."""
+        written = self._texts.get(ref)
+        found = documents(written.text, written.origin.file).objects if written and field else ()
+        if written is None or not found:
+            return written and written.origin
+        return Origin(written.origin.file, found[0].lines.line(field) + written.shift)
 
     def from_file(self, ref: Ref, content: Content, file: str) -> list[Change]:
         """Take one of the two from a file of its own. Returns what that changes."""
@@ -81,7 +95,7 @@ class MeshSettings:
         read: tuple[Any, list[Finding]] = _READ[ref](text, origin.file)
         found, findings = read
         self._findings[ref] = [replace(one, ref=ref, line=one.line + shift if one.line else 0) for one in findings]
-        self._origins[ref] = origin
+        self._texts[ref] = _Text(text, origin, shift)
         old = self._now.get(ref)
         if found is None or (old and old.spec == found):
             return []
@@ -91,5 +105,5 @@ class MeshSettings:
     def _drop(self, ref: Ref) -> list[Change]:
         self._findings.pop(ref, None)
         old = self._now.pop(ref, None)
-        origin = self._origins.pop(ref, Origin("", 0))
-        return [Change(ref, origin, old, None)] if old else []
+        written = self._texts.pop(ref, None)
+        return [Change(ref, written.origin, old, None)] if written and old else []

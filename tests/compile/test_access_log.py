@@ -4,7 +4,7 @@ import pytest
 
 from pilotpy.compile.listener_settings import settings
 from pilotpy.model.extension_provider import EnvoyFileAccessLogProvider, ExtensionProvider, FileLogFormat
-from pilotpy.model.mesh_config import DefaultProviders
+from pilotpy.model.mesh_config import MESH_CONFIG, DefaultProviders
 from pilotpy_protos.descriptors import message_in
 from tests.compile.listening import listened, manager, proxy, service
 from tests.mesh.world import World
@@ -75,7 +75,7 @@ def test_json(form):
     assert "method" in config(logs(**written)[0][0]).log_format.json_format
     world = World()
     world.settings(**written)
-    assert world.codes(settings) == [("PP0201", None)]
+    assert world.codes(settings) == [("PP0201", MESH_CONFIG)]
 
 
 def test_a_provider_of_logs_may_be_chosen():
@@ -90,7 +90,7 @@ def test_a_provider_of_logs_may_be_chosen():
 def test_a_provider_that_is_none_is_said():
     world = World()
     world.settings(default_providers=DefaultProviders(access_logging=("prometheus",)))
-    assert world.codes(settings) == [("PP0202", None)]
+    assert world.codes(settings) == [("PP0202", MESH_CONFIG)]
 
 
 def runs_after_an_edit_of_other_settings(services):

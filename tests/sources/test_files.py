@@ -219,6 +219,7 @@ def test_mesh_settings_come_from_the_config_map(reader):
     reader.write(mesh=CONFIG_MAP % "proxyListenPort: 15002")
     assert reader.objects[MESH].spec.proxy_listen_port == 15002
     assert reader.folder.where(MESH)[1] == 5
+    assert reader.folder.where(MESH, "outboundTrafficPolicy.mode")[1] > 5
     (reader.path / "mesh.yaml").unlink()
     reader.read()
     assert MESH not in reader.objects
