@@ -23,10 +23,9 @@ IDLE = "PP0303"
 
 def policy_findings(rule: Resource[DestinationRule]) -> Iterator[Finding]:
     """Yield what is idle in a rule's policies, in the order in which they are written."""
-    for path, policy, inherited in _policies(rule.spec):
-        detection = policy.outlier_detection or inherited
+    for path, policy in _policies(rule.spec):
         if policy.load_balancer is not None:
-            yield from _of_balancer(rule.ref, f"{path}.loadBalancer", policy.load_balancer, detection)
+            yield from _of_balancer(rule.ref, f"{path}.loadBalancer", policy.load_balancer)
         if policy.outlier_detection is not None:
             yield from _of_detection(rule.ref, f"{path}.outlierDetection", policy.outlier_detection)
         if policy.tls is not None:
@@ -43,38 +42,22 @@ def policy_findings(rule: Resource[DestinationRule]) -> Iterator[Finding]:
             )
 
 
-def _policies(
-    spec: DestinationRule,
-) -> Iterator[tuple[str, TrafficPolicy | PortTrafficPolicy, OutlierDetection | None]]:
-    """Yield (path, policy, the outlier detection that it inherits); ports inherit nothing."""
-    top = spec.traffic_policy
-    above = top.outlier_detection if top else None
+def _policies(spec: DestinationRule) -> Iterator[tuple[str, TrafficPolicy | PortTrafficPolicy]]:
+    """Yield (path, policy)."""
     written = [
-        ("spec.trafficPolicy", top, None),
-        *((f"spec.subsets[{i}].trafficPolicy", subset.traffic_policy, above) for i, subset in enumerate(spec.subsets)),
+        ("spec.trafficPolicy", spec.traffic_policy),
+        *((f"spec.subsets[{i}].trafficPolicy", subset.traffic_policy) for i, subset in enumerate(spec.subsets)),
     ]
-    for path, policy, inherited in written:
+    for path, policy in written:
         if policy is None:
             continue
-        yield path, policy, inherited
+        yield path, policy
         for index, port in enumerate(policy.port_level_settings):
-            yield f"{path}.portLevelSettings[{index}]", port, None
+            yield f"{path}.portLevelSettings[{index}]", port
 
 
-def _of_balancer(
-    ref: Ref, path: str, balancer: LoadBalancerSettings, detection: OutlierDetection | None
-) -> Iterator[Finding]:
-    setting = balancer.locality_lb_setting
-    if setting is not None and setting.enabled is not False and detection is None:
-        for name, field in (("failover", setting.failover), ("failoverPriority", setting.failover_priority)):
-            if field and not setting.distribute:
-                yield _idle(
-                    ref,
-                    f"{path}.localityLbSetting.{name}",
-                    f"{name} has no effect without outlierDetection: nothing would notice that endpoints fail",
-                    "add outlierDetection beside loadBalancer",
-                )
-    if setting is not None and balancer.zone_aware_lb_setting is not None:
+def _of_balancer(ref: Ref, path: str, balancer: LoadBalancerSettings) -> Iterator[Finding]:
+    if balancer.locality_lb_setting is not None and balancer.zone_aware_lb_setting is not None:
         message = "localityLbSetting has no effect beside zoneAwareLbSetting"
         yield _idle(ref, f"{path}.localityLbSetting", message, "keep one of the two")
     name = "warmup" if balancer.warmup is not None else "warmupDurationSecs"

@@ -111,16 +111,6 @@ def test_what_only_the_whole_rule_can_say_holds_for_subsets_on_their_ports_too()
 @pytest.mark.parametrize(
     ("policy", "field"),
     [
-        pytest.param(
-            "loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}",
-            "loadBalancer.localityLbSetting.failover",
-            id="failover that nothing sets off",
-        ),
-        pytest.param(
-            "loadBalancer: {localityLbSetting: {failoverPriority: [topology.istio.io/network]}}",
-            "loadBalancer.localityLbSetting.failoverPriority",
-            id="priorities that nothing sets off",
-        ),
         pytest.param("loadBalancer: {simple: RANDOM, warmup: {duration: 1s}}", "loadBalancer.warmup", id="warm-up"),
         pytest.param(
             "outlierDetection: {consecutiveErrors: 3}", "outlierDetection.consecutiveErrors", id="a field of old"
@@ -136,14 +126,6 @@ def test_what_does_nothing_is_said(policy, field):
     assert merged(f"trafficPolicy: {{{policy}}}")[1] == [("PP0303", "a", f"spec.trafficPolicy.{field}")]
     below = merged(f"subsets: [{{name: v1, trafficPolicy: {{{policy}}}}}]")
     assert below[1] == [("PP0303", "a", f"spec.subsets[0].trafficPolicy.{field}")]
-
-
-def test_failover_in_a_subset_is_set_off_by_the_rules_detection():
-    locality = "loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}"
-    assert (
-        merged(f"trafficPolicy: {{outlierDetection: {{}}}}, subsets: [{{name: v1, trafficPolicy: {{{locality}}}}}]")[1]
-        == []
-    )
 
 
 def test_a_credential_is_for_selected_workloads():

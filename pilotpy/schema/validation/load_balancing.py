@@ -111,7 +111,8 @@ def zone_aware(settings: ZoneAwareLoadBalancerSetting | None, at: str, *, outlie
 
 def _failovers(failovers: Iterable[Failover], at: str, *, blind: bool) -> Problems:
     if blind:
-        yield warning(at, "Nothing fails over without outlierDetection")
+        hint = "Add outlierDetection beside loadBalancer: without it nothing notices that endpoints fail"
+        yield warning(at, "Nothing fails over without outlierDetection", hint)
     for i, one in enumerate(failovers):
         here = below(f"{at}.failover", i)
         if one.from_ == one.to:
