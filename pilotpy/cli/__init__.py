@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from pilotpy.cli import agent, analyze, compile, diff, lab, serve, validate  # noqa: A004  # the command's name
+from pilotpy.cli import (  # the commands' names
+    agent,
+    analyze,
+    compile,  # noqa: A004
+    diff,
+    lab,
+    proxy_config,
+    proxy_status,
+    serve,
+    validate,
+)
 from pilotpy_ca.cli import app as ca
 
 app = typer.Typer(
@@ -19,6 +29,10 @@ app.command("compile")(compile.compile_)
 app.command()(diff.diff)
 app.command()(analyze.analyze)
 app.command()(validate.validate)
+app.command("proxy-status")(proxy_status.proxy_status)
+app.command("ps", hidden=True)(proxy_status.proxy_status)
+app.add_typer(proxy_config.app, name="proxy-config")
+app.add_typer(proxy_config.app, name="pc", hidden=True)
 app.add_typer(lab.app, name="lab")
 app.add_typer(agent.app, name="agent")
 app.add_typer(ca, name="ca")

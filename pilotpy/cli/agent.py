@@ -84,6 +84,26 @@ def run(
     raise typer.Exit(status if status >= 0 else 128 - status)
 
 
+@app.command()
+def request(
+    method: Annotated[str, typer.Argument(help="GET or POST.", metavar="METHOD")],
+    path: Annotated[str, typer.Argument(help="The page, such as config_dump.", metavar="PATH")],
+    body: Annotated[str, typer.Argument(help="What to send.", metavar="[BODY]")] = "",
+    debug_port: Annotated[
+        int, typer.Option("--debug-port", help="The port; else that of Envoy's admin pages.")
+    ] = 15000,
+) -> None:
+    """Ask this pod's own Envoy, as pilot-agent's command does: prints the answer, and nothing else."""
+    import sys
+
+    from pilotpy.cli.page import page
+
+    try:
+        sys.stdout.write(page(f"127.0.0.1:{debug_port}", path, method=method.upper(), body=body))
+    except OSError as error:
+        fail(str(error))
+
+
 @app.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},

@@ -44,15 +44,21 @@ def _print(changes: list[tuple[tuple[str, ...], tuple[Difference, ...]]], total:
     print(f"{changed} of {total} proxies change")
     for proxies, differences in changes:
         print(f"\n{', '.join(proxies)}")
-        for mark, kind, name, path, was, is_ in differences:
-            line = f"  {mark} {kind} {name}"
-            if path:
-                line += f" {path}"
-            if mark == "~":
-                line += f": {_short(was)} -> {_short(is_)}"
-            elif path:
-                line += f": {_short(was if mark == '-' else is_)}"
-            print(line)
+        for difference in differences:
+            print(difference_line(difference))
+
+
+def difference_line(difference: Difference) -> str:
+    """Return one difference as one line, indented."""
+    mark, kind, name, path, was, is_ = difference
+    line = f"  {mark} {kind} {name}"
+    if path:
+        line += f" {path}"
+    if mark == "~":
+        line += f": {_short(was)} -> {_short(is_)}"
+    elif path:
+        line += f": {_short(was if mark == '-' else is_)}"
+    return line
 
 
 def _short(value: Any) -> str:

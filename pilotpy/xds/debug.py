@@ -63,7 +63,7 @@ async def _asker(request: Request, inspection: Inspection, edge: Edge) -> Asker 
     if request.client is None:
         return None
     try:
-        if ip_address(request.client.host).is_loopback:
+        if _is_this_machine(request.client.host):
             return EVERYTHING
     except ValueError:
         return None
@@ -79,6 +79,12 @@ async def _asker(request: Request, inspection: Inspection, edge: Edge) -> Asker 
     except Refusal:
         return None
     return inspection.asker(*identities_of(caller))
+
+
+def _is_this_machine(host: str) -> bool:
+    address = ip_address(host)
+    # A socket for both families sees callers over IPv4 as ::ffff:127.0.0.1.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 async def _version(_: Request) -> Response:

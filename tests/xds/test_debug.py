@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
@@ -130,6 +130,19 @@ async def test_metrics_bear_istiods_names():
     assert found["pilot_xds", "1.30.0"] == 1
     assert found["pilot_xds_pushes", "cds"] == 1
     assert found["pilot_xds_config_size_bytes_count", "lds"] == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+@asynchronous
+async def test_this_machine_sees_all_on_a_port_of_both_families(host):
+    settings = HERE._replace(http_address=":0")
+    async with serving(Engine(), Answers(view, COLLECTIONS), settings, instruments()) as server:
+        port = server.http_address.rpartition(":")[2]
+        try:
+            status, _ = await page(f"{host}:{port}", "/debug/syncz")
+        except URLError:
+            pytest.skip(f"this machine has no {host}")
+    assert status == 200
 
 
 @asynchronous

@@ -1,0 +1,5 @@
+"""``python -m pilotpy``: the command line."""
+
+from pilotpy.cli import main
+
+main()

@@ -1,0 +1,282 @@
+"""``pilotpy proxy-config``: what an Envoy is configured with, in istioctl's columns. Keys are never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from pilotpy.cli.compile import print_data
+from pilotpy.cli.options import Format, fail
+from pilotpy.cli.proxy_dump import (
+    AdminAddress,
+    ControlPlane,
+    DebugAddress,
+    DumpFile,
+    Nowhere,
+    PodName,
+    Source,
+    TokenFile,
+)
+from pilotpy.cli.table import table
+from pilotpy.explain import (
+    summary_bootstrap,
+    summary_clusters,
+    summary_endpoints,
+    summary_listeners,
+    summary_routes,
+    summary_secrets,
+)
+from pilotpy.explain.config_dump import ConfigDump, Unreadable
+from pilotpy.explain.summary_clusters import ClusterFilter
+from pilotpy.explain.summary_endpoints import EndpointFilter
+from pilotpy.explain.summary_listeners import ListenerFilter
+from pilotpy.explain.summary_routes import RouteFilter
+
+app = typer.Typer(
+    help="Show what an Envoy is configured with: a lab's pod, --admin HOST:PORT, a --file, "
+    "or with --debug-address what a control plane sends it.",
+    no_args_is_help=True,
+)
+
+
+class Output(StrEnum):
+    """How it is printed."""
+
+    SHORT = "short"  # a table
+    JSON = "json"
+    YAML = "yaml"
+
+
+Rows = Iterable[Sequence[object]]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print.")]
+Fqdn = Annotated[str, typer.Option("--fqdn", help="Part of the service's host.")]
+Port = Annotated[int, typer.Option("--port", help="The port.")]
+Subset = Annotated[str, typer.Option("--subset", help="Part of the subset's name.")]
+Direction = Annotated[str, typer.Option("--direction", help="inbound or outbound.")]
+Address = Annotated[str, typer.Option("--address", help="The address.")]
+ListenerType = Annotated[str, typer.Option("--type", help="HTTP, TCP, HTTP+TCP or UNKNOWN.")]
+RouteName = Annotated[str, typer.Option("--name", help="The name of the route table.")]
+ClusterNamed = Annotated[str, typer.Option("--cluster", help="The name of the cluster.")]
+Status = Annotated[str, typer.Option("--status", help="HEALTHY, UNHEALTHY, DRAINING...")]
+
+
+def _command(*aliases: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command under its own name, and out of sight under istioctl's other names for it."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        app.command(function.__name__.rstrip("_"))(function)
+        for alias in aliases:
+            app.command(alias, hidden=True)(function)
+        return function
+
+    return register
+
+
+@_command("clusters", "c")
+def cluster(
+    pod: PodName = "",
+    file: DumpFile = None,
+    admin: AdminAddress = "",
+    debug_address: DebugAddress = "",
+    token: TokenFile = None,
+    fqdn: Fqdn = "",
+    port: Port = 0,
+    subset: Subset = "",
+    direction: Direction = "",
+    output: OutputOption = Output.SHORT,
+) -> None:
+    """Show clusters: the services that the Envoy knows."""
+    with _said():
+        found = _source(pod, file, admin, debug_address, token).dump().document()["clusters"]
+    clusters = summary_clusters.in_order(found, ClusterFilter(fqdn, port, subset, direction))
+    _print(clusters, output, summary_clusters.HEADER, summary_clusters.rows(clusters))
+
+
+@_command("listeners", "l")
+def listener(
+    pod: PodName = "",
+    file: DumpFile = None,
+    admin: AdminAddress = "",
+    debug_address: DebugAddress = "",
+    token: TokenFile = None,
+    address: Address = "",
+    port: Port = 0,
+    type_: ListenerType = "",
+    output: OutputOption = Output.SHORT,
+) -> None:
+    """Show listeners: what the Envoy takes in, and where it goes."""
+    with _said():
+        found = _source(pod, file, admin, debug_address, token).dump().document()["listeners"]
+    listeners = summary_listeners.in_order(found, ListenerFilter(address, port, type_))
+    _print(listeners, output, summary_listeners.HEADER, summary_listeners.rows(listeners))
+
+
+@_command("routes", "r")
+def route(
+    pod: PodName = "",
+    file: DumpFile = None,
+    admin: AdminAddress = "",
+    debug_address: DebugAddress = "",
+    token: TokenFile = None,
+    name: RouteName = "",
+    output: OutputOption = Output.SHORT,
+) -> None:
+    """Show routes: which requests go where."""
+    with _said():
+        found = _source(pod, file, admin, debug_address, token).dump().document()["routes"]
+    routes = summary_routes.in_order(found, RouteFilter(name))
+    _print(routes, output, summary_routes.HEADER, summary_routes.rows(routes))
+
+
+@_command("endpoints", "ep")
+def endpoint(
+    pod: PodName = "",
+    file: DumpFile = None,
+    admin: AdminAddress = "",
+    debug_address: DebugAddress = "",
+    token: TokenFile = None,
+    address: Address = "",
+    port: Port = 0,
+    cluster: ClusterNamed = "",
+    status: Status = "",
+    output: OutputOption = Output.SHORT,
+) -> None:
+    """Show endpoints with their health as the Envoy sees it; of a control plane or a dump, as they are assigned."""
+    wanted = EndpointFilter(address, port, cluster, status)
+    source = _source(pod, file, admin, debug_address, token)
+    with _said():
+        statuses = source.hosts()
+        assigned = None if statuses is not None else source.dump()
+    if statuses is not None:
+        hosts = summary_endpoints.hosts(statuses, wanted)
+        _print(hosts, output, summary_endpoints.HEADER, summary_endpoints.host_rows(hosts))
+    elif assigned is not None:
+        _print_assigned(assigned, wanted, output)
+
+
+@_command()
+def eds(
+    pod: PodName = "",
+    file: DumpFile = None,
+    admin: AdminAddress = "",
+    debug_address: DebugAddress = "",
+    token: TokenFile = None,
+    address: Address = "",
+    port: Port = 0,
+    cluster: ClusterNamed = "",
+    status: Status = "",
+    output: OutputOption = Output.SHORT,
+) -> None:
+    """Show endpoints as they were assigned, with localities and priorities."""
+    with _said():
+        found = _source(pod, file, admin, debug_address, token).dump()
+    _print_assigned(found, EndpointFilter(address, port, cluster, status), output)
+
+
+@_command("b")
+def bootstrap(
+    pod: PodName = "",
+    file: DumpFile = None,
+    admin: AdminAddress = "",
+    debug_address: DebugAddress = "",
+    token: TokenFile = None,
+    output: OutputOption = Output.JSON,
+) -> None:
+    """Show what the Envoy was started with; short: only its versions."""
+    with _said():
+        found = _source(pod, file, admin, debug_address, token).dump().bootstrap
+    if output is Output.SHORT:
+        print("\n".join(summary_bootstrap.lines(found)))
+    else:
+        _print(found, output)
+
+
+@_command("secrets", "s")
+def secret(
+    pod: PodName = "",
+    file: DumpFile = None,
+    admin: AdminAddress = "",
+    debug_address: DebugAddress = "",
+    token: TokenFile = None,
+    output: OutputOption = Output.SHORT,
+) -> None:
+    """Show certificates and roots, until when they are valid, and which the Envoy still waits for; no keys."""
+    with _said():
+        found = _source(pod, file, admin, debug_address, token).dump()
+    if output is Output.SHORT and not found.secrets:
+        print("No active or warming secrets found.")
+    else:
+        _print(found.secrets_part, output, summary_secrets.HEADER, _secret_rows(found))
+
+
+@_command("a")
+def all_(
+    pod: PodName = "",
+    file: DumpFile = None,
+    admin: AdminAddress = "",
+    debug_address: DebugAddress = "",
+    token: TokenFile = None,
+    headers: Annotated[bool, typer.Option("--with-headers", help="Say above each table what it shows.")] = False,
+    output: OutputOption = Output.SHORT,
+) -> None:
+    """Show all of it: versions, clusters, listeners, routes, secrets, endpoints."""
+    with _said():
+        found = _source(pod, file, admin, debug_address, token).dump()
+    if output is not Output.SHORT:
+        _print({"configs": found.parts}, output)
+        return
+    for title, text in _tables(found):
+        print(f"------ {title} ------\n\n{text}\n" if headers else f"{text}\n")
+
+
+def _tables(found: ConfigDump) -> Iterator[tuple[str, str]]:
+    document = found.document()
+    clusters = summary_clusters.in_order(document["clusters"], ClusterFilter())
+    listeners = summary_listeners.in_order(document["listeners"], ListenerFilter())
+    routes = summary_routes.in_order(document["routes"], RouteFilter())
+    endpoints = summary_endpoints.assignments(document["endpoints"], EndpointFilter())
+    yield "BOOTSTRAP INFO", "\n".join(summary_bootstrap.lines(found.bootstrap))
+    yield "CLUSTER INFO", table(summary_clusters.HEADER, summary_clusters.rows(clusters))
+    yield "LISTENER INFO", table(summary_listeners.HEADER, summary_listeners.rows(listeners))
+    yield "ROUTE INFO", table(summary_routes.HEADER, summary_routes.rows(routes))
+    yield "SECRET INFO", table(summary_secrets.HEADER, _secret_rows(found))
+    yield "ENDPOINTS INFO", table(summary_endpoints.ASSIGNED_HEADER, summary_endpoints.assignment_rows(endpoints))
+
+
+def _secret_rows(found: ConfigDump) -> Rows:
+    from datetime import UTC, datetime
+
+    return summary_secrets.rows(found.secrets, datetime.now(UTC))
+
+
+def _print_assigned(found: ConfigDump, wanted: EndpointFilter, output: Output) -> None:
+    if not found.has_endpoints:
+        fail("the dump has no endpoints: ask Envoy for /config_dump?include_eds, or for /clusters?format=json")
+    endpoints = summary_endpoints.assignments(found.document()["endpoints"], wanted)
+    _print(endpoints, output, summary_endpoints.ASSIGNED_HEADER, summary_endpoints.assignment_rows(endpoints))
+
+
+def _print(found: Any, output: Output, header: Sequence[str] = (), rows: Rows = ()) -> None:
+    if output is Output.SHORT:
+        print(table(header, rows))
+    else:
+        print_data(found, Format(output.value))
+
+
+def _source(pod: str, file: DumpFile, admin: str, debug_address: str, token: TokenFile) -> Source:
+    return Source(pod, file, admin, ControlPlane(debug_address, token) if debug_address else None)
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What keeps a dump from being read, as one sentence."""
+    try:
+        yield
+    except Nowhere as error:
+        fail(str(error), 2)
+    except (Unreadable, OSError) as error:
+        fail(str(error))
