@@ -63,7 +63,7 @@ def ways(q: Asking, found: Service, port: Port, client: Client, *, shares: bool)
                 return found_ways
     if tls and found_ways:
         return found_ways
-    names = (found.key.host, *q(aliases, found.key.host)) if tls and shares else ()
+    names = (found.key.host, *aliases(q, found.key.host)) if tls and shares else ()
     return [*found_ways, Way(_default(q, found, port, client), names, subnets, field="spec.hosts")]
 
 

@@ -147,7 +147,7 @@ def _hosts(q: Asking, scope: Scope, port: int, *, proxied: bool) -> Iterator[Rop
 
 
 def _namespaces(q: Asking, selected: Selected) -> set[str]:
-    names = map(kubernetes_name, (selected.service.host, *q(aliases, selected.service.host)))
+    names = map(kubernetes_name, (selected.service.host, *aliases(q, selected.service.host)))
     return {name.namespace for name in names if name}
 
 

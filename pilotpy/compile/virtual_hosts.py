@@ -36,7 +36,7 @@ def virtual_host(q: Asking, selected: Selected, port: int, called: Called, seen_
     found = q(service, selected.service)
     if found is None:
         return NOTHING
-    domains = called.domains(found, q(aliases, selected.service.host), port)
+    domains = called.domains(found, aliases(q, selected.service.host), port)
     routes = _routes(q, selected, port, seen_from)
     return _field(
         f"{selected.service.host}:{port}", domains, routes, attempts_counted=q(route_settings).attempts_counted

@@ -50,6 +50,10 @@ def _by_zone(rule: Resource[DestinationRule]) -> Iterable[tuple[str, str]]:
     return ((rule.ref.namespace, zone(host)),) if is_wildcard(host) else ()
 
 
+def _by_wildcard(rule: Resource[DestinationRule]) -> Iterable[str]:
+    return (rule.ref.namespace,) if is_wildcard(rule.spec.host) else ()
+
+
 def _by_namespace(rule: Resource[DestinationRule]) -> Iterable[str]:
     return (rule.ref.namespace,)
 
@@ -64,6 +68,7 @@ def _by_reach(rule: Resource[DestinationRule]) -> Iterable[tuple[str, str]]:
 
 RULES_BY_HOST = Index(DESTINATION_RULES, _by_host, "rules by host")
 RULES_BY_ZONE = Index(DESTINATION_RULES, _by_zone, "wildcard rules by namespace and zone")
+RULES_BY_WILDCARD = Index(DESTINATION_RULES, _by_wildcard, "wildcard rules by namespace")
 RULES_BY_NAMESPACE = Index(DESTINATION_RULES, _by_namespace, "rules by namespace")
 RULES_BY_SELECTING = Index(DESTINATION_RULES, _by_selecting, "rules with selectors by namespace")
 RULES_BY_REACH = Index(DESTINATION_RULES, _by_reach, "rules by reach")
@@ -133,6 +138,12 @@ def rule_selectors(q: Asking, namespace: str) -> tuple[tuple[Ref, Pairs], ...]:
 
 
 @query
+def _has_wildcards(q: Asking, namespace: str) -> bool:
+    # Few namespaces do: one answer for all of a host's zones, instead of one for each.
+    return bool(q.keys(RULES_BY_WILDCARD, namespace))
+
+
+@query
 def _wildcards(q: Asking, namespace: str, behind: str) -> tuple[str, ...]:
     """Return the wildcards that rules of a namespace have for hosts in a zone, most specific first."""
     outer = q(_wildcards, namespace, zone(behind)) if behind else ()
@@ -146,7 +157,8 @@ def _exported(q: Asking, owner: str, host: str) -> list[Claim]:
 
 
 def _most_specific(q: Asking, owner: str, host: str, counts: Callable[[Claim], bool]) -> list[Claim]:
-    patterns = [host, *(pattern for pattern in q(_wildcards, owner, zone(host)) if within(host, pattern))]
+    wildcards = q(_wildcards, owner, zone(host)) if q(_has_wildcards, owner) else ()
+    patterns = [host, *(pattern for pattern in wildcards if within(host, pattern))]
     for pattern in dict.fromkeys(patterns):
         # Not by namespace too: one cell serves a host's own namespace and the root namespace, at every service.
         claims = [q(rule_claim, *_name(key)) for key in q.keys(RULES_BY_HOST, pattern) if key[0] == owner]

@@ -16,11 +16,11 @@ from pilotpy.mesh.service import Endpoint, Health, Port, Registry, Resolution, S
 from pilotpy.mesh.service_entries import entries
 from pilotpy.mesh.services import service
 from pilotpy.mesh.workloads import (
-    PODS_BY_ADDRESS,
     Workload,
     chosen_entries,
     chosen_pods,
     node_locality,
+    pod_at,
     pod_workload,
     workload_of,
 )
@@ -88,7 +88,7 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
         if older:
             yield from _older(q, found, port, older.spec)
     if found.selector:
-        for workload in q(chosen_entries, namespace, found.selector):
+        for workload in chosen_entries(q, namespace, found.selector):
             named = {name: number for name, number, _ in workload.ports}
             target = port.target if isinstance(port.target, int) else named.get(port.target, 0)
             number = named.get(port.name) or target or port.number
@@ -162,7 +162,7 @@ def _listed(q: Asking, found: Service, port: Port) -> Iterator[Endpoint]:
 
 def _selected(q: Asking, found: Service, written: ServicePort, port_name: str) -> Iterator[Endpoint]:
     namespace = found.key.namespace
-    for workload in q(chosen_entries, namespace, found.selector):
+    for workload in chosen_entries(q, namespace, found.selector):
         if found.resolution in _DNS or all(is_address(address) for address in workload.addresses):
             yield from _of_workload(workload, port_name, _target(written, workload))
     for workload in q(chosen_pods, namespace, found.selector):
@@ -203,8 +203,7 @@ def _of(workload: Workload, address: str, number: int, port_name: str, health: H
 def _pod(q: Asking, namespace: str, ref: ObjectReference | None, address: str) -> Workload | None:
     if ref and ref.kind == "Pod":
         return q(pod_workload, ref.namespace or namespace, ref.name)
-    keys = q.keys(PODS_BY_ADDRESS, address)
-    return q(pod_workload, str(keys[0][0]), str(keys[0][1])) if keys else None
+    return pod_at(q, address)
 
 
 def _number(ports: tuple[EndpointPort, ...], name: str) -> int:

@@ -58,6 +58,14 @@ def _pod_addresses(pod: Resource[Pod]) -> Iterable[str]:
     return () if pod.spec.host_network else _addresses(pod.spec)
 
 
+def _pod_blocks(pod: Resource[Pod]) -> Iterable[str]:
+    return {_block(address) for address in _pod_addresses(pod)}
+
+
+def _entry_namespace(entry: Resource[WorkloadEntry]) -> Iterable[str]:
+    return (entry.ref.namespace,)
+
+
 def _entry_labels(entry: Resource[WorkloadEntry]) -> Iterable[tuple[str, str, str]]:
     return [(entry.ref.namespace, *label) for label in entry.spec.labels.items()]
 
@@ -68,6 +76,8 @@ def _entry_address(entry: Resource[WorkloadEntry]) -> Iterable[str]:
 
 PODS_BY_LABEL = Index(PODS, _pod_labels, "pods by label")
 PODS_BY_ADDRESS = Index(PODS, _pod_addresses, "pods by address")
+PODS_BY_BLOCK = Index(PODS, _pod_blocks, "pods by block of addresses")
+ENTRIES_BY_NAMESPACE = Index(WORKLOAD_ENTRIES, _entry_namespace, "workload entries by namespace")
 ENTRIES_BY_LABEL = Index(WORKLOAD_ENTRIES, _entry_labels, "workload entries by label")
 WORKLOADS_BY_ADDRESS = Index(WORKLOAD_ENTRIES, _entry_address, "workload entries by address")
 
@@ -98,6 +108,23 @@ def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
         ready=pod.meta.deleted is None and _ready(spec),
         tls_mode=labels.get(_TLS_MODE, ""),
     )
+
+
+def pod_at(q: Asking, address: str) -> Workload | None:
+    """Return the Pod that has an address, the first of several; None if there is none, or it runs on its host's."""
+    keys = q.keys(PODS_BY_ADDRESS, address) if q(_has_pods, _block(address)) else ()
+    return q(pod_workload, str(keys[0][0]), str(keys[0][1])) if keys else None
+
+
+@query
+def _has_pods(q: Asking, block: str) -> bool:
+    # Addresses that no Pod has come in blocks: one answer for all of a block, instead of one for each.
+    return bool(q.keys(PODS_BY_BLOCK, block))
+
+
+def _block(address: str) -> str:
+    """Return what an address has in common with its neighbours: all but its last part."""
+    return address.rpartition(":" if ":" in address else ".")[0]
 
 
 @query
@@ -137,9 +164,19 @@ def chosen_pods(q: Asking, namespace: str, selector: Pairs) -> tuple[Workload, .
     return _matching([q(pod_workload, namespace, str(key[1])) for key in keys], selector)
 
 
-@query
 def chosen_entries(q: Asking, namespace: str, selector: Pairs) -> tuple[Workload, ...]:
     """Return the WorkloadEntries of a namespace that a selector (not empty) picks, sorted by name."""
+    return q(_entries_picked, namespace, selector) if q(_has_entries, namespace) else ()
+
+
+@query
+def _has_entries(q: Asking, namespace: str) -> bool:
+    # Most namespaces have none: one answer for all their services, instead of one for each.
+    return bool(q.keys(ENTRIES_BY_NAMESPACE, namespace))
+
+
+@query
+def _entries_picked(q: Asking, namespace: str, selector: Pairs) -> tuple[Workload, ...]:
     keys = q.keys(ENTRIES_BY_LABEL, (namespace, *selector[0]))
     return _matching([q(entry_workload, namespace, str(key[1])) for key in keys], selector)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pilotpy.engine import query
 from pilotpy.mesh.aliases import aliases
 from pilotpy.mesh.virtual_services import SourceCondition, destinations, rules, source_conditions
 from pilotpy.model.resource import Ref
@@ -135,4 +136,4 @@ spec: {{type: ExternalName, externalName: {target}, ports: [{{port: 80}}]}}
 def test_aliases_of_aliases_are_aliases_and_circles_end():
     a, b, c = (f"{name}.default.svc.cluster.local" for name in "abc")
     world = World(alias("b", a), alias("c", b), alias("a", c))
-    assert world.engine.ask(aliases, a) == (b, c)
+    assert world.engine.ask(query(aliases), a) == (b, c)
