@@ -11,6 +11,7 @@ Source of the TLS settings: pilot/pkg/bootstrap/server.go of istio/istio.
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import contextlib
 import errno
 import logging
@@ -35,6 +36,10 @@ _LOG: Final = logging.getLogger("pilotpy_ca.front")
 _BUFFERED: Final = 1 << 20  # bytes held for a slow end before the fast one has to wait
 _TLS_1_2: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _OUT_OF_FILES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+# asyncio sets 256 KiB aside for what each TLS connection may receive, and writes zeros into all of it. Proxies send
+# acknowledgements; thousands of them are connected.
+asyncio.sslproto.SSLProtocol.max_size = 32 << 10
 
 # Called with the DER form of a leaf whose chain was verified. Raises `Unauthenticated` to end the connection.
 Admission = Callable[[bytes], None]
