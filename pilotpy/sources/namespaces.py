@@ -13,7 +13,7 @@ from typing import Any, Final
 from pilotpy.model.mesh_config import LabelSelector, LabelSelectorRequirement, MeshConfig
 from pilotpy.model.resource import Ref, Resource
 from pilotpy.sources.change import Change, Origin
-from pilotpy.sources.mesh_settings import MESH_CONFIG
+from pilotpy.sources.mesh_settings import KEYS, MESH_CONFIG
 
 _REVISION: Final = "istio.io/rev"
 _NOWHERE: Final = Origin("", 0)
@@ -62,7 +62,7 @@ class Namespaces:
             before = objects.pop(ref, None)
             if new is not None:
                 objects[ref] = new
-            if self._counts(ref.namespace):
+            if ref in KEYS or self._counts(ref.namespace):
                 found += _change(ref, origin, self._ours(before), self._ours(new))
         return found
 
@@ -85,6 +85,8 @@ class Namespaces:
         if counts == counted:
             return
         for ref, one in self._objects[namespace].items():
+            if ref in KEYS:
+                continue
             ours = self._ours(one)
             yield from _change(ref, _NOWHERE, ours if counted else None, ours if counts else None)
 

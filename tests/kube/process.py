@@ -4,7 +4,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+
+# To the kernel, the parent of a process is the thread that started it: one that stays as long as we do.
+_STARTER = ThreadPoolExecutor(1)
 
 
 class Program:
@@ -26,7 +31,8 @@ class Program:
         with self._log.open("ab") as log:
             # It ends with us however we end: setpriv(1) asks the kernel for that.
             command = ["setpriv", "--pdeathsig", "KILL", "--", *self._command]
-            self._running = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            start = partial(subprocess.Popen, command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._running = _STARTER.submit(start).result()
         deadline = time.monotonic() + patience
         while not self._ready():
             if self._running.poll() is not None or time.monotonic() > deadline:

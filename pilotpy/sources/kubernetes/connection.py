@@ -59,12 +59,15 @@ class Connection:
     async def lines(
         self, path: str, query: Mapping[str, str], stall: timedelta, *, accept: str = JSON
     ) -> AsyncIterator[list[bytes]]:
-        """The lines of an answer as they arrive, all that are there at a time; ends when the server ends it.
+        """The lines of an answer as they arrive, all that are there at a time, none of them once it begins.
+
+        Ends when the server ends it.
 
         A line that is cut off by the end is left out. Raises `Trouble`, also if nothing comes for as long as `stall`.
         """
         limits = aiohttp.ClientTimeout(sock_connect=_CONNECT.total_seconds(), sock_read=stall.total_seconds())
         async with self._answer(_Asked("GET", _target(path, query), limits, accept)) as answer:
+            yield []
             rest = b""
             async for chunk in answer.content.iter_any():
                 *whole, rest = (rest + chunk).split(b"\n")

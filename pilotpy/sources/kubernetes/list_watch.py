@@ -61,7 +61,7 @@ class Listener(Protocol):
         """This is all that there is."""
 
     def watched(self, events: list[Event]) -> None:
-        """This changed, in this order."""
+        """This changed, in this order; nothing, when a watch begins."""
 
     def troubled(self, trouble: Trouble) -> None:
         """The server cannot be heard; it is asked again after a pause."""
@@ -179,8 +179,7 @@ class ListWatch:
         accept = self._collection.accept(watch=True)
         async for lines in self._connection.lines(self._path, query, self._timing.stall, accept=accept):
             events, trouble = _events(lines)
-            if events:
-                self._take(events)
+            self._take(events)
             if trouble is not None:
                 raise trouble
         if now() - began < _SHORT.total_seconds():  # a server that ends all streams at once is not asked at once
@@ -188,8 +187,9 @@ class ListWatch:
 
     def _take(self, events: list[Event]) -> None:
         self._listener.watched([event for event in events if event.type != "BOOKMARK"])
-        self._version = wire.versioned(events[-1].object).metadata.resource_version or self._version
-        self._backoff.reset()
+        if events:
+            self._version = wire.versioned(events[-1].object).metadata.resource_version or self._version
+            self._backoff.reset()
 
     async def _is_absent(self) -> bool:
         """Whether the collection is not installed: its definition is not there either."""
