@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 from pilotpy.engine.graph import Engine
-from pilotpy.engine.node import Node
+from pilotpy.engine.node import Node, Source
 from pilotpy.engine.query import Key, Query
 from pilotpy.engine.store import Cell, Overlay
 
@@ -43,14 +43,16 @@ class Fork(Engine):
     def _rewritten(self, touched: Iterable[Cell]) -> list[Node]:
         cells = list(touched)
         below = self._below._nodes  # noqa: SLF001  # its other half
-        self._copy_readers_of([below[cell] for cell in cells if cell in below])
+        self._copy_readers_of([node for read, key in cells if (node := below[read].get(key)) is not None])
         for cell in cells:
-            if cell not in self._nodes:
+            read, key = cell
+            if key not in self._nodes[read]:
                 super()._cell(cell)  # nobody has read it yet; below, somebody may from now on
         return super()._rewritten(cells)
 
-    def _lent(self, name: tuple[Any, ...]) -> Node | None:
-        return None if name in self._nodes else self._below._nodes.get(name)  # noqa: SLF001  # its other half
+    def _lent(self, source: Source, key: Hashable) -> Node | None:
+        below = self._below._nodes  # noqa: SLF001  # its other half
+        return None if key in self._nodes[source] else below[source].get(key)
 
     def _copy_readers_of(self, cells: Iterable[Node]) -> None:
         """Copy these nodes and, transitively, their readers below, so that they can be doubted here."""
@@ -62,11 +64,12 @@ class Fork(Engine):
             if node in seen:
                 continue
             seen.add(node)
-            if node.name not in self._nodes:
-                copies[node] = self._nodes[node.name] = self._copy(node)
+            own = self._nodes[node.source]
+            if node.key not in own:
+                copies[node] = own[node.key] = self._copy(node)
             stack.extend(node.readers)  # of a node known here, too: they may still be borrowed
         for node, copy in copies.items():
-            copy.reads = tuple(self._nodes.get(read.name, read) for read in node.reads)
+            copy.reads = tuple(self._nodes[read.source].get(read.key, read) for read in node.reads)
             for read in copy.reads:
                 self._enter(copy, read)
         for node, copy in copies.items():
@@ -75,13 +78,13 @@ class Fork(Engine):
                 copy.add_reader(reader)
 
     def _copy(self, node: Node) -> Node:
-        copy = Node(self, node.query, node.key)
+        copy = Node(self, node.source, node.key)
         copy.value, copy.notes = node.value, node.notes
         copy.changed, copy.verified, copy.doubtful = node.changed, node.verified, node.doubtful
         return copy
 
     def _node(self, query: Query[..., Any], args: Key) -> Node:
-        lent = self._lent((query, args))
+        lent = self._lent(query, args)
         # What ran below after the fork was made may have read inputs that are different here.
         if lent is not None and not lent.doubtful and lent.ran <= self._ran_below:
             return lent
@@ -89,7 +92,7 @@ class Fork(Engine):
 
     def _cell(self, cell: Cell) -> Node:
         # Below, an index may have been built and read only after the fork wrote to its kind.
-        lent = None if self._overlay.wrote(cell) else self._lent(cell)
+        lent = None if self._overlay.wrote(cell) else self._lent(*cell)
         return lent or super()._cell(cell)
 
     def _link(self, node: Node, old: Iterable[Node], new: dict[Node, None]) -> None:

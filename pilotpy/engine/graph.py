@@ -8,14 +8,15 @@ stops the wave there. The engine has one writer and no clock, and is not shared 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import chain
 from typing import Any, ParamSpec, TypeVar, cast
 
 from pilotpy.engine.inputs import Index, Kind, Put
-from pilotpy.engine.node import Cycle, Failure, Node, OutOfTime, Raised, Work
+from pilotpy.engine.node import Cycle, Failure, Node, OutOfTime, Raised, Source, Work
 from pilotpy.engine.query import Key, Query
-from pilotpy.engine.store import BUCKETS, BY, KEYS, Cell, Store
+from pilotpy.engine.store import BUCKETS, BY, KEYS, Cell, Input, Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,11 +31,12 @@ class Engine:
         self.revision = 0
         self.work = Work()
         self._store = store if store is not None else Store()
-        self._nodes: dict[tuple[Any, ...], Node] = {}  # by cell, or by (query, arguments)
+        self._nodes: defaultdict[Source, dict[Hashable, Node]] = defaultdict(dict)  # by key
         self._woken: dict[Node, None] = {}
         self._failed: deque[Failure] = deque(maxlen=_FAILURES)
         self._reads: dict[Node, None] = {}  # of the query that runs now
         self._notes: list[object] = []
+        self._noted: dict[Node, None] = {}  # answers with notes
         self._stop: Callable[[], bool] | None = None
 
     # -- inputs --------------------------------------------------------------------------------
@@ -52,9 +54,9 @@ class Engine:
         return iter(list(self._store.objects(kind).items()))
 
     def _rewritten(self, touched: Iterable[Cell]) -> list[Node]:
-        cells = [node for cell in touched if (node := self._nodes.get(cell)) is not None]
+        cells = [node for read, key in touched if (node := self._nodes[read].get(key)) is not None]
         for cell in cells:
-            cell.value = self._store.value(cell.key)
+            cell.value = self._store.value(cast("Cell", (cell.source, cell.key)))
             cell.changed = cell.verified = self.revision
         return cells
 
@@ -134,13 +136,22 @@ class Engine:
             stack.extend(reversed(node.reads))
         return found
 
+    def noted(self) -> Iterator[object]:
+        """The notes of all answers that are up to date and that somebody holds or reads; each answer's once.
+
+        Costs a look at the answers that have any, where ``notes`` goes through all that an answer has read.
+        """
+        for node in self._noted:
+            if not node.doubtful and (node.held or node.readers):
+                yield from node.notes
+
     def sweep(self, grace: int = 1) -> int:
         """Drop answers that nobody held, read or asked for during more than ``grace`` sweeps.
 
         Returns how many nodes went. What only they read goes with them.
         """
         stack = []
-        for node in self._nodes.values():
+        for node in chain.from_iterable(nodes.values() for nodes in self._nodes.values()):
             if node.readers or node.held:
                 continue
             node.idle += 1
@@ -149,7 +160,8 @@ class Engine:
         dropped = 0
         while stack:
             node = stack.pop()
-            del self._nodes[node.name]
+            del self._nodes[node.source][node.key]
+            self._noted.pop(node, None)
             dropped += 1
             self._link(node, node.reads, {})
             stack.extend(read for read in node.reads if not read.readers and not read.held and read.owner is self)
@@ -161,51 +173,56 @@ class Engine:
     def __call__(self, query: Query[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Answer ``q(query, ...)``."""
         assert not kwargs, "a query's key is positional"
-        node = self._nodes.get((query, args)) or self._node(query, args)
+        node = self._nodes[query].get(args) or self._node(query, args)
         if node.doubtful:
             self._make_sure(node)
         node.idle = 0
         self._reads[node] = None
-        value = node.value
-        if value.__class__ is Raised:
-            raise value.error
-        return cast("T", value)
+        if node.value.__class__ is Raised:
+            raise node.value.error
+        value: T = node.value
+        return value
 
     def get(self, kind: Kind[T], /, *key: Hashable) -> T | None:
         """Answer ``q.get``."""
-        return cast("T | None", self._read((kind, key)))
+        found: T | None = self._read(kind, key)
+        return found
 
     def by(self, index: Index[T], key: Hashable, /) -> tuple[T, ...]:
         """Answer ``q.by``."""
-        return cast("tuple[T, ...]", self._read((index, BY, key)))
+        found: tuple[T, ...] = self._read((index, BY), key)
+        return found
 
     def keys(self, index: Index[T], key: Hashable, /) -> tuple[tuple[Hashable, ...], ...]:
         """Answer ``q.keys``."""
-        return cast("tuple[tuple[Hashable, ...], ...]", self._read((index, KEYS, key)))
+        found: tuple[Key, ...] = self._read((index, KEYS), key)
+        return found
 
     def buckets(self, index: Index[T], /) -> tuple[Hashable, ...]:
         """Answer ``q.buckets``."""
-        return cast("tuple[Hashable, ...]", self._read((index, BUCKETS, None)))
+        found: tuple[Hashable, ...] = self._read((index, BUCKETS), None)
+        return found
 
     def note(self, note: object, /) -> None:
         """Answer ``q.note``."""
         self._notes.append(note)
 
-    def _read(self, cell: Cell) -> object:
-        node = self._nodes.get(cell) or self._cell(cell)
+    def _read(self, read: Input, key: Hashable) -> Any:  # who reads knows what lies there
+        node = self._nodes[read].get(key) or self._cell((read, key))
         self._reads[node] = None
         return node.value
 
     # -- the graph -------------------------------------------------------------------------------
 
     def _node(self, query: Query[..., Any], args: Key) -> Node:
-        node = self._nodes.get((query, args))
+        node = self._nodes[query].get(args)
         if node is None:
-            node = self._nodes[(query, args)] = Node(self, query, args)
+            node = self._nodes[query][args] = Node(self, query, args)
         return node
 
     def _cell(self, cell: Cell) -> Node:
-        node = self._nodes[cell] = Node(self, None, cell)
+        read, key = cell
+        node = self._nodes[read][key] = Node(self, read, key)
         node.value = self._store.value(cell)
         node.changed = node.verified = self.revision
         node.doubtful = False
@@ -250,6 +267,10 @@ class Engine:
         self._link(node, node.reads, reads)
         node.reads = tuple(reads)
         node.notes = tuple(notes)
+        if notes:
+            self._noted[node] = None
+        else:
+            self._noted.pop(node, None)
         if node.verified >= 0 and node.value == value:
             self.work.equal += 1
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pilotpy.engine.query import Key, Query
+from pilotpy.engine.store import Input
 
+Source = Query[..., Any] | Input  # what was asked; with a key it names a node
 _FEW = 8  # readers that are looked through as fast as they are looked up
 
 
@@ -74,18 +76,18 @@ class Node:
         "key",
         "notes",
         "owner",
-        "query",
         "ran",
         "reads",
         "running",
+        "source",
         "value",
         "verified",
     )
 
-    def __init__(self, owner: object, query: Query[..., Any] | None, key: tuple[Any, ...]) -> None:
+    def __init__(self, owner: object, source: Source, key: Hashable) -> None:
         self.owner = owner  # the engine that may write to it
-        self.query = query  # None: an input cell
-        self.key = key  # the query's arguments, or the cell
+        self.source = source
+        self.key: Any = key  # of a query: its arguments
         self.value: Any = None
         self.reads: tuple[Node, ...] = ()  # in the order in which they were made, each once
         # Most have one, many a few: a set for each would be a third of the memory.
@@ -125,6 +127,6 @@ class Node:
             self._readers = left[0] if len(left) == 1 else left
 
     @property
-    def name(self) -> tuple[Any, ...]:
-        """What the node is found by: the cell, or (query, arguments)."""
-        return self.key if self.query is None else (self.query, self.key)
+    def query(self) -> Query[..., Any] | None:
+        """What answers; None: it is an input cell."""
+        return self.source if isinstance(self.source, Query) else None

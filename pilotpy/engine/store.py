@@ -1,8 +1,8 @@
 """Where inputs lie: the objects of each kind, and the buckets of each index that was ever read.
 
-A *cell* is the smallest thing that can be read, named by a tuple: ``(kind, key)`` for an object,
-``(index, BY, bucket)`` and ``(index, KEYS, bucket)`` for a bucket, ``(index, BUCKETS, None)`` for
-the list of buckets.
+A *cell* is the smallest thing that can be read: a key of an input, which is a kind for objects,
+``(index, BY)`` and ``(index, KEYS)`` for buckets, ``(index, BUCKETS)`` for the list of buckets,
+whose key is None.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ BY: Final = "by"
 KEYS: Final = "keys"
 BUCKETS: Final = "buckets"
 
-Cell = tuple[Any, ...]
+Input = Kind[Any] | tuple[Index[Any], str]
+Cell = tuple[Input, Hashable]
 _Buckets = dict[Hashable, tuple[Key, ...]]  # the keys of its objects, sorted; nearly all buckets have one
 
 
@@ -47,14 +48,14 @@ class Store:
 
     def value(self, cell: Cell) -> object:
         """Return what a cell holds now."""
-        if len(cell) == 2:  # an object's cell
-            kind, key = cell
-            return self.objects(kind).get(key)
-        index, way, bucket = cell
+        read, key = cell
+        if isinstance(read, Kind):
+            return self.objects(read).get(cast("Key", key))
+        index, way = read
         buckets = self.buckets(index)
         if way == BUCKETS:
             return tuple(sorted(cast("Iterable[Any]", buckets)))
-        keys = buckets.get(bucket, ())
+        keys = buckets.get(key, ())
         if way == KEYS or not keys:
             return keys
         objects = self.objects(index.kind)
@@ -75,7 +76,7 @@ class Store:
             for index, buckets in self._indexes.get(kind, {}).items():
                 before = dict.fromkeys(index.keys_of(old)) if old is not None else {}
                 after = dict.fromkeys(index.keys_of(value)) if value is not None else {}
-                touched.update(dict.fromkeys((index, BY, bucket) for bucket in (*before, *after)))
+                touched.update(dict.fromkeys(((index, BY), bucket) for bucket in (*before, *after)))
                 for bucket in before.keys() - after.keys():
                     touched.update(dict.fromkeys(_leave(index, buckets, bucket, key)))
                 for bucket in after:
@@ -95,12 +96,12 @@ class Store:
 def _leave(index: Index[Any], buckets: _Buckets, bucket: Hashable, key: Key) -> Iterator[Cell]:
     keys = buckets[bucket]
     at = bisect_left(cast("Any", keys), key)
-    yield index, KEYS, bucket
+    yield (index, KEYS), bucket
     if len(keys) > 1:
         buckets[bucket] = keys[:at] + keys[at + 1 :]
     else:
         del buckets[bucket]
-        yield index, BUCKETS, None
+        yield (index, BUCKETS), None
 
 
 def _enter(index: Index[Any], buckets: _Buckets, bucket: Hashable, key: Key) -> Iterator[Cell]:
@@ -109,9 +110,9 @@ def _enter(index: Index[Any], buckets: _Buckets, bucket: Hashable, key: Key) -> 
     if keys[at : at + 1] == (key,):
         return
     buckets[bucket] = (*keys[:at], key, *keys[at:])
-    yield index, KEYS, bucket
+    yield (index, KEYS), bucket
     if not keys:
-        yield index, BUCKETS, None
+        yield (index, BUCKETS), None
 
 
 class Overlay(Store):
@@ -123,8 +124,8 @@ class Overlay(Store):
 
     def wrote(self, cell: Cell) -> bool:
         """Say whether anything was written to the kind that a cell belongs to."""
-        named = cell[0]
-        return (named.kind if isinstance(named, Index) else named) in self._objects
+        read, _ = cell
+        return (read if isinstance(read, Kind) else read[0].kind) in self._objects
 
     def objects(self, kind: Kind[Any]) -> Mapping[Key, Any]:
         """Return a kind's objects, as ``Store.objects``. A kind is copied at its first write."""
