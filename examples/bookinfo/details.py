@@ -20,7 +20,9 @@ def answer(request: Request) -> Answer:
     if request.path == "/health":
         return as_json({"status": "healthy"})
     number = request.path.rpartition("/")[2]
-    return as_json({"id": number, **BOOKS[number]}) if number in BOOKS else as_json({"error": "no such book"}, 404)
+    if number not in BOOKS:
+        return as_json({"error": "no such book"}, 404)
+    return as_json({"id": number, "identities": request.identities, **BOOKS[number]})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def answer(request: Request) -> Answer:
     number = request.path.rpartition("/")[2]
     if number not in RATINGS:
         return as_json({"error": "no such book"}, 404)
-    return as_json({"id": number, "ratings": RATINGS[number]})
+    return as_json({"id": number, "identities": request.identities, "ratings": RATINGS[number]})
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ def answer(request: Request) -> Answer:
         return as_json({"status": "healthy"})
     number = request.path.rpartition("/")[2]
     reviews = [{"reviewer": reviewer, "text": text} for reviewer, text in TEXTS.items()]
+    more = {}
     if VERSION in COLOURS:
         status, said = asked(f"http://ratings:9080/ratings/{number}", request)
+        more = {"ratings": said.get("identities", {})}
         for review in reviews:
             stars = said.get("ratings", {}).get(review["reviewer"]) if status == 200 else None
             review["rating"] = (
@@ -28,7 +30,8 @@ def answer(request: Request) -> Answer:
                 if stars
                 else {"error": "Ratings service is currently unavailable"}
             )
-    return as_json({"id": number, "version": VERSION, "podname": POD, "reviews": reviews})
+    own = {"id": number, "version": VERSION, "podname": POD, "identities": request.identities}
+    return as_json({**own, **more, "reviews": reviews})
 
 
 if __name__ == "__main__":

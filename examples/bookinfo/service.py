@@ -40,6 +40,13 @@ class Request(NamedTuple):
         """The headers that go along with every request made for this one."""
         return {name: self.headers[name] for name in PASSED_ON if name in self.headers}
 
+    @property
+    def identities(self) -> dict[str, str]:
+        """Who asked whom over mutual TLS, as the proxy of this service tells; empty for a caller in plaintext."""
+        told = self.headers.get("x-forwarded-client-cert", "").rpartition(",")[2]
+        fields = dict(field.split("=", 1) for field in told.split(";") if "=" in field)
+        return {"caller": fields["URI"], "called": fields["By"]} if fields.keys() >= {"URI", "By"} else {}
+
 
 class Answer(NamedTuple):
     """What it gets."""

@@ -125,7 +125,7 @@ def _routes(capture: Capture, family: Family) -> None:
     """What rules alone cannot do: marked packets to loopback under TPROXY, a second loopback address under IPv6."""
     if family is Family.V6 and not _output("ip", "-6", "addr", "show", "dev", "lo", "to", "::6/128"):
         _output("ip", "-6", "addr", "add", "::6/128", "dev", "lo")
-    if capture.mode is Mode.TPROXY and capture.inbound_ports:
+    if (capture.mode is Mode.TPROXY or capture.client_address) and capture.inbound_ports:
         _remove_routes(capture, family)
         version, table = f"-{family.version}", str(capture.tproxy_table)
         _output("ip", version, "rule", "add", "fwmark", str(capture.tproxy_mark), "lookup", table)

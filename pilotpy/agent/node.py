@@ -15,6 +15,10 @@ from pilotpy.model.resource import Resource
 
 ISTIO_VERSION = "1.29.0"  # what a proxy of Istio's says here; decides which of its released shapes it is served
 
+PRESERVE_CLIENT_ADDRESS = "PRESERVE_CLIENT_ADDRESS"
+"""In the metadata of a node: the application sees its clients' addresses although REDIRECT captures. Not Istio's."""
+
+_PRESERVE = "traffic.pilotpy.dev/preserveClientAddress"
 _MODES = ("REDIRECT", "TPROXY", "NONE")
 
 
@@ -51,6 +55,8 @@ def node_of_pod(
         "APP_CONTAINERS": ",".join(container.name for container in spec.containers),
         "MESH_ID": domain,
     }
+    if preserves_client_address(pod):
+        metadata[PRESERVE_CLIENT_ADDRESS] = "true"
     if spec.node_name:
         metadata["NODE_NAME"] = spec.node_name
     if network:
@@ -75,6 +81,11 @@ def interception_mode(pod: Resource[Pod]) -> str:
     """Return how the Pod's traffic is captured: REDIRECT unless an annotation asks for TPROXY or NONE."""
     asked = pod.meta.annotations.get("sidecar.istio.io/interceptionMode", "")
     return asked if asked in _MODES else _MODES[0]
+
+
+def preserves_client_address(pod: Resource[Pod]) -> bool:
+    """Return whether an annotation of ours asks that the application sees its clients' addresses under REDIRECT."""
+    return pod.meta.annotations.get(_PRESERVE, "").lower() == "true"
 
 
 def workload_name(pod: Resource[Pod]) -> str:

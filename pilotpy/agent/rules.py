@@ -71,6 +71,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     tproxy_mark: int = 1337
     tproxy_table: int = 133
     leave_marked: bool = False  # see _tproxy; Istio's own rules lack it
+    client_address: bool = False  # under REDIRECT too the application sees its client's; Istio's own rules lack it
     loopback: str = "127.0.0.1/32"  # v4 only
     redirect_dns: bool = False
     all_dns: bool = False  # whatever server it is for
@@ -283,6 +284,16 @@ def _tproxy(capture: Capture, family: Family) -> Iterator[Rule]:
     yield Rule("mangle", "ISTIO_INBOUND", f"-p tcp -i lo -m mark ! --mark {OUTBOUND_MARK} -j RETURN", 3)
 
 
+def _client_address(capture: Capture, _family: Family) -> Iterator[Rule]:
+    """Under REDIRECT, what lets Envoy speak to the application from the client's address; TPROXY does so already."""
+    if capture.mode is Mode.TPROXY or not capture.client_address:
+        return
+    mark = f"--mark {capture.tproxy_mark}"
+    yield Rule("nat", "OUTPUT", f"-p tcp -m mark {mark} -j RETURN", 1)
+    yield Rule("mangle", "PREROUTING", f"-p tcp -m mark {mark} -j CONNMARK --save-mark")
+    yield Rule("mangle", "OUTPUT", f"-p tcp -m connmark {mark} -j CONNMARK --restore-mark")
+
+
 _PARTS = (
     _excluded_interfaces,
     _virtual_interfaces,
@@ -295,6 +306,7 @@ _PARTS = (
     _dns,
     _outbound,
     _tproxy,
+    _client_address,
 )
 
 

@@ -146,12 +146,13 @@ def _bound(port: InboundPort, modes: Modes, ends: Termination, common: Terms) ->
 
 def _frame(name: str, at: Slot, chains: list[FilterChain], common: Terms, *, captured: bool) -> Listener:
     transparent = captured and common.listening.mode == "TPROXY"
+    as_client = transparent or common.listening.client_address
     return Listener(
         name=name,
         address=address(at.address, at.port),
         traffic_direction=TrafficDirection.INBOUND,
         access_log=listener_logs(common.settings.logging, istio=common.istio),
-        listener_filters=inbound_listener_filters(chains, captured=captured, transparent=transparent),
+        listener_filters=inbound_listener_filters(chains, captured=captured, as_client=captured and as_client),
         listener_filters_timeout=common.settings.detection_timeout,
         continue_on_listener_filters_timeout=True,
         filter_chains=chains,

@@ -52,13 +52,16 @@ def outbound_listener_filters(chains: Sequence[FilterChain]) -> list[ListenerFil
 
 
 def inbound_listener_filters(
-    chains: Sequence[FilterChain], *, captured: bool, transparent: bool
+    chains: Sequence[FilterChain], *, captured: bool, as_client: bool
 ) -> list[ListenerFilter]:
-    """What restores the addresses of captured connections, then the inspectors."""
+    """What restores the addresses of captured connections, then the inspectors.
+
+    ``as_client``: connections to the workload are to come from the client's address.
+    """
     found = []
     if captured:
         found.append(_filter("envoy.filters.listener.original_dst", OriginalDst()))
-    if transparent:
+    if as_client:
         found.append(_filter("envoy.filters.listener.original_src", OriginalSrc(mark=CAPTURED_MARK)))
     tls = _asking_ports(chains, asks_for_tls)
     if any(tls.values()):

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pilotpy.lab import state
-from pilotpy.lab.plane import FolderPlane
+from pilotpy.lab.plane import PlaneProcess
 from pilotpy.lab.show import finding_lines, pod_lines, try_next
 from pilotpy.lab.supervisor import Lab, Order
 from pilotpy.ops.logs import log_to
@@ -19,7 +19,7 @@ from pilotpy.ops.logs import log_to
 def main() -> None:
     """Run the lab until it is told to stop."""
     order = msgspec.json.decode(sys.argv[1], type=Order)
-    with (Path(order.place) / state.PLANE_LOG).open("w") as log:
+    with (Path(order.place) / state.AGENTS_LOG).open("w") as log:
         log_to(log, as_json=False)
         _warn_of_pods()
         asyncio.run(_run(order))
@@ -33,7 +33,7 @@ def _warn_of_pods() -> None:
 
 
 async def _run(order: Order) -> None:
-    plane = FolderPlane(order.folders)
+    plane = PlaneProcess(order.folders, Path(order.place))
     lab = Lab(order, plane)
     showing = asyncio.create_task(_show(lab, plane))
     ending = asyncio.create_task(lab.ending())
@@ -45,7 +45,7 @@ async def _run(order: Order) -> None:
         _say("the lab is down")
 
 
-async def _show(lab: Lab, plane: FolderPlane) -> None:
+async def _show(lab: Lab, plane: PlaneProcess) -> None:
     for line in finding_lines(plane.findings):
         _say(line)
     await lab.settled()

@@ -14,24 +14,26 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.rule import Rule
 from rich.text import Text
-from rich.tree import Tree
 
+from pilotpy.agent.http_client import Question, asked
+from pilotpy.agent.network import PodNetwork
 from pilotpy.lab import commands, state
 from pilotpy.lab.commands import Publish
-from pilotpy.lab.plane import FolderPlane
+from pilotpy.lab.identities import refusals, topology
+from pilotpy.lab.plane import PlaneProcess
 from pilotpy.lab.show import finding_lines, try_next
 from pilotpy.lab.supervisor import Lab, Order, Port, behind
 from pilotpy.lab.traffic import FAILED, Traffic
-from pilotpy.ops.instruments import instruments
 from pilotpy.ops.logs import log_to
-from pilotpy.ops.timeline import Record
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "bookinfo"
 _PAGE = "/api/v1/products/0"
@@ -57,13 +59,13 @@ class Demo:
         self._order = order
         self._begun = begun  # time.time() of when somebody asked for it
         self._once = once
-        self._watched = instruments()
-        self._plane = FolderPlane(order.folders, self._watched)
+        self._plane = PlaneProcess(order.folders, Path(order.place))
         self._lab = Lab(order, self._plane)
         self._routing = Path(order.folders[0]) / "routing.yaml"
         self._console = Console(highlight=False)
         port: Port = order.ports[0]
-        self._traffic = Traffic(lambda: behind(self._lab, port), _PAGE, _version)
+        self._pages: dict[str, Any] = {}  # the latest by version
+        self._traffic = Traffic(lambda: behind(self._lab, port), _PAGE, self._version)
 
     async def run(self) -> None:
         """Show it all, then leave the mesh up until somebody ends it."""
@@ -97,7 +99,11 @@ class Demo:
             await self._traffic.counted(1, 0.0)
             say(f"{len(self._lab.kubelet.running)} pods with an Envoy each;", end=" ")
             say(f"first answer {time.time() - self._begun:.1f} s after the start")
-            say(_topology())
+            await self._traffic.answered("v2")
+            say("Who calls whom, as the services saw it over mutual TLS:")
+            say(topology(self._pages["v2"]), soft_wrap=True)
+            async for line in refusals(self._lab):
+                say(line, markup=False, soft_wrap=True)
             say(f"For your browser: [bold]{self._order.ports[0].url}productpage[/]\n")
             say("Nine readers of ten get reviews v1, one gets v2:")
             await self._live(time.monotonic(), _ENOUGH)
@@ -118,28 +124,30 @@ class Demo:
         text = self._routing.read_text()
         weights = iter((stay, move))
         edited = re.sub(r"weight: \d+", lambda _: f"weight: {next(weights)}", text)
-        clock = self._watched.clock
         new = self._routing.with_suffix(".new")
         new.write_text(edited)
-        begun = clock.moment()
+        begun = datetime.now(UTC)
         new.replace(self._routing)
         record = await self._landed(begun)
-        assert record.finished is not None
+        seen = record["seen_ms"]
         self._console.print(
             f"\nEdited the weights to {stay}/{move}: "
-            f"[bold]{(record.finished - begun) * 1000:.0f} ms[/] from the write to the last Envoy's ACK "
-            f"(seen after {(record.seen - begun) * 1000:.0f}, compiled after {(record.compiled - begun) * 1000:.0f},"
-            f" {record.proxies} proxies),"
+            f"[bold]{seen + record['finished_ms']:.0f} ms[/] from the write to the last Envoy's ACK "
+            f"(seen after {seen:.0f}, compiled after {seen + record['compiled_ms']:.0f},"
+            f" {record['proxies']} proxies),"
         )
 
-    async def _landed(self, begun: float) -> Record:
+    async def _landed(self, begun: datetime) -> dict[str, Any]:
         """The record of the change that was written then, once every proxy has answered. Raises TimeoutError."""
+        question = Question("127.0.0.1", 8080, "/debug/timeline")
         async with asyncio.timeout(10):
             while True:
-                for record in self._watched.timeline.records():
-                    named = any(cause.startswith("VirtualService ") for cause in record.causes)
-                    if named and record.seen >= begun and record.finished is not None:
-                        return record
+                answer = await asked(question, PodNetwork(), at_most=1 << 20)
+                for record in json.loads(answer.body):
+                    named = any(cause.startswith("VirtualService ") for cause in record["causes"])
+                    seen = datetime.fromisoformat(record["seen"])
+                    if named and seen >= begun and record["finished_ms"] is not None:
+                        return {**record, "seen_ms": (seen - begun) / timedelta(milliseconds=1)}
                 await asyncio.sleep(0.005)
 
     async def _live(self, since: float, number: int) -> None:
@@ -154,6 +162,12 @@ class Demo:
         else:
             self._console.print(_bars(await counting))
 
+    def _version(self, body: bytes) -> str:
+        page = json.loads(body)
+        version = str(page["reviews"]["version"])
+        self._pages[version] = page
+        return version
+
     async def _forever(self) -> None:
         self._traffic.pause = 0.05
         if not self._console.is_terminal:
@@ -162,16 +176,6 @@ class Demo:
             while True:
                 live.update(_bars(self._traffic.counts(time.monotonic() - 2)))
                 await asyncio.sleep(0.2)
-
-
-def _topology() -> Tree:
-    top = Tree("[bold]productpage[/] v1")
-    top.add("details v1")
-    reviews = top.add("reviews  [dim]90 % v1, 10 % v2[/]")
-    reviews.add("v1  [dim]no stars[/]")
-    reviews.add("v2  [dim]black stars[/]").add("ratings v1")
-    reviews.add("v3  [dim]red stars, no traffic yet[/]").add("ratings v1")
-    return top
 
 
 def _bars(counts: Counter[str]) -> Group:
@@ -191,14 +195,10 @@ def _bars(counts: Counter[str]) -> Group:
     return Group(*lines)
 
 
-def _version(body: bytes) -> str:
-    return str(json.loads(body)["reviews"]["version"])
-
-
 def main() -> None:
     """Run inside, as the command line says."""
     order = msgspec.json.decode(sys.argv[1], type=Order)
-    with (Path(order.place) / state.PLANE_LOG).open("w") as log:
+    with (Path(order.place) / state.AGENTS_LOG).open("w") as log:
         log_to(log, as_json=False)
         asyncio.run(_main(order))
 

@@ -11,14 +11,16 @@ from itertools import count
 from pilotpy.agent.bootstrap import Address
 from pilotpy.lab.names import Name, hosts_file, is_ipv4, names
 from pilotpy.lab.network import GATEWAY
+from pilotpy.lab.news import MeshFacts
 from pilotpy.lab.plan import Plan, plan
-from pilotpy.lab.running_pod import Machine, RunningPod
+from pilotpy.lab.running_pod import RunningPod
+from pilotpy.lab.sidecar import Machine
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Ref, Resource
 from pilotpy.sources.rollout import PodState
 
-DISCOVERY = Address(GATEWAY, 15010)
+DISCOVERY = Address(GATEWAY, 15012)
 
 Report = Callable[[Ref, PodState], None]
 _log = logging.getLogger(__name__)
@@ -46,12 +48,12 @@ class Kubelet:
         ending = (running for running, _ in self._ending.values())
         return frozenset(pid for running in (*self._running.values(), *ending) for pid in running.process_ids())
 
-    def run(self, wanted: Iterable[Resource[Pod]], services: Iterable[Resource[KubeService]]) -> None:
+    def run(self, wanted: Iterable[Resource[Pod]], services: Iterable[Resource[KubeService]], mesh: MeshFacts) -> None:
         """Have exactly these run, as soon as can be. A Pod whose program changed is ended and begun anew."""
         pods = {pod.ref: pod for pod in wanted}
         services = tuple(services)
         self._known = names(services, pods.values())
-        plans = {ref: self._plan(pod, services) for ref, pod in pods.items()}
+        plans = {ref: self._plan(pod, services, mesh) for ref, pod in pods.items()}
         for ref, running in list(self._running.items()):
             made = plans.get(ref)
             if made is not None and running.plan.differs_in_ports_only(made):
@@ -70,8 +72,8 @@ class Kubelet:
             self._end(ref, drain=False)
         await asyncio.gather(*(task for _, task in self._ending.values()))
 
-    def _plan(self, pod: Resource[Pod], services: Iterable[Resource[KubeService]]) -> Plan | None:
-        made = plan(pod, services, DISCOVERY, marked=not self._machine.as_root)
+    def _plan(self, pod: Resource[Pod], services: Iterable[Resource[KubeService]], mesh: MeshFacts) -> Plan | None:
+        made = plan(pod, services, mesh, DISCOVERY, marked=not self._machine.as_root)
         if not is_ipv4(made.address):
             _log.error("%s: the lab's network carries IPv4 only, not %s", made.name, made.address)
             return None

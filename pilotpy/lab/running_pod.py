@@ -1,11 +1,10 @@
-"""One Pod while it runs: a network, an application and an Envoy, from start to end."""
+"""One Pod while it runs: a network, an application, an Envoy and its agent, from start to end."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import math
 import os
 import shutil
 import sys
@@ -13,37 +12,27 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from pilotpy.agent import capture
-from pilotpy.agent.bootstrap import bootstrap_text
-from pilotpy.agent.rules import Mode
+from pilotpy.agent.network import PodNetwork
+from pilotpy.agent.pod_agent import PodAgent
 from pilotpy.lab import echo
-from pilotpy.lab.admin import Admin, connected
 from pilotpy.lab.network import Network, plug
-from pilotpy.lab.plan import ENVOY_USER, Plan, drain_time
-from pilotpy.lab.process import Process, Program, start
+from pilotpy.lab.plan import ENVOY_USER, MARK, Plan, drain_time
+from pilotpy.lab.process import Pause, Process, Program, start
+from pilotpy.lab.sidecar import Machine, agent_of, envoy_command, token_file
+from pilotpy.lab.state import AGENTS_LOG, PODS
 from pilotpy.model.resource import Ref
+from pilotpy.ops.settings import Wrong
 from pilotpy.sources.rollout import PodState
 
 _log = logging.getLogger(__name__)
 _LOOK_AGAIN = 0.02  # seconds between two looks at something that nobody announces
 _LOOK_SELDOM = 0.25  # what that grows to: many pods that start at once have better things to do
 _LONG = 10.0  # seconds after which somebody may wonder why a pod is not ready
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that ended is started again
-_WELL = 30.0  # seconds after which a program is taken to have run well
+_PATIENCE = timedelta(seconds=2)
 _INSIST = timedelta(seconds=2)
 _SETTLED = timedelta(seconds=1)
-
-
-class Machine(NamedTuple):
-    """What all pods of a lab have in common."""
-
-    state: Path  # hosts files and logs; nothing in it outlives its lab
-    folder: Path  # where applications are started
-    envoy: int  # file descriptor of the program: its path may lead through folders that its user may not enter
-    as_root: bool  # there are users, so Envoy gets its own
-    packages: str  # where an application finds the HTTP/2 library
 
 
 class RunningPod:
@@ -54,8 +43,11 @@ class RunningPod:
         self.state = PodState.STARTING
         self.network = Network.new()
         self.hosts = machine.state / f"{plan.name}.hosts"
-        self.admin = Admin(self.network)
         self._port = port
+        self._folder = machine.state / PODS / port
+        marks = MARK if not machine.as_root else 0
+        self._inside = PodNetwork(self.network.inside, marks)
+        self._agent: PodAgent | None = None  # while there is one
         self._machine = machine
         self._report = report
         self.finished = asyncio.Event()  # the application came to its end, and shall not run again
@@ -89,7 +81,7 @@ class RunningPod:
             self._tasks = tasks
             tasks.create_task(self._run_app(tasks, self.plan.ports))
             if self.plan.start is not None:
-                tasks.create_task(self._run_envoy(tasks))
+                tasks.create_task(self._run_sidecar(tasks))
             tasks.create_task(self._become_ready())
 
     def _connect(self) -> None:
@@ -106,21 +98,44 @@ class RunningPod:
             self._tasks.create_task(self._run_app(self._tasks, added))
 
     async def _run_app(self, tasks: asyncio.TaskGroup, ports: tuple[int, ...]) -> None:
-        pause = _Pause()
+        pause = Pause()
         while await self._ended("app", self._app(ports)) or self.plan.restarts:
             await self._start_again(tasks, pause)
         self.finished.set()
 
-    async def _run_envoy(self, tasks: asyncio.TaskGroup) -> None:
-        pause = _Pause()
+    async def _run_sidecar(self, tasks: asyncio.TaskGroup) -> None:
+        """Run agent and Envoy; when either ends, both begin anew, as a container does."""
+        pause = Pause()
         while True:
-            await self._ended("envoy", self._envoy())
+            while not token_file(self.plan, self._machine).exists():  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(_LOOK_AGAIN)
+            try:
+                async with agent_of(self.plan, self._machine, self._folder, self._inside) as agent:
+                    self._agent = agent
+                    await self._run_envoy(agent)
+            except (OSError, Wrong) as failed:
+                _log.error("%s: no agent: %s", self.plan.name, failed)
+            finally:
+                self._agent = None
             await self._start_again(tasks, pause)
+
+    async def _run_envoy(self, agent: PodAgent) -> None:
+        """Run an Envoy to its end, or to the agent's."""
+        running = asyncio.create_task(self._ended("envoy", self._envoy()))
+        ending = asyncio.create_task(agent.ending.wait())
+        try:
+            await asyncio.wait((running, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                await asyncio.gather(*(each.end(_INSIST) for each in self._processes if each.name == "envoy"))
+                await running
+        finally:
+            running.cancel()
+            ending.cancel()
 
     async def _ended(self, what: str, program: Program) -> int:
         """Run a program to its end. Returns its exit status; -1 where it cannot be started."""
         try:
-            process = start(program, self.network)
+            process = start(program, self.network, what)
         except OSError as failed:
             _log.error("%s: cannot start %s: %s", self.plan.name, what, failed)
             return -1
@@ -130,7 +145,7 @@ class RunningPod:
         _log.warning("%s: %s ended with status %d, see %s", self.plan.name, what, status, program.log)
         return status
 
-    async def _start_again(self, tasks: asyncio.TaskGroup, pause: _Pause) -> None:
+    async def _start_again(self, tasks: asyncio.TaskGroup, pause: Pause) -> None:
         if self.state is PodState.READY:
             self._reach(PodState.STARTING)
             tasks.create_task(self._become_ready())
@@ -153,17 +168,10 @@ class RunningPod:
         return self._program("app", self.plan.command or own, environment)
 
     def _envoy(self) -> Program:
-        assert self.plan.start is not None
-        as_user: tuple[str, ...] = ("setpriv", f"--reuid={ENVOY_USER}", f"--regid={ENVOY_USER}", "--clear-groups")
-        if self.plan.capture is not None and self.plan.capture.mode is Mode.TPROXY:
-            as_user += ("--inh-caps=+net_admin", "--ambient-caps=+net_admin")  # sockets with others' addresses
-        command = (
-            *(as_user if self._machine.as_root else ()),
-            *(f"/proc/self/fd/{self._machine.envoy}", "--config-yaml", bootstrap_text(self.plan.start)),
-            *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
-            *("--file-flush-interval-msec", "200", "--drain-time-s", "5", "--skip-deprecated-logs"),
+        program = self._program(
+            "envoy", tuple(envoy_command(self.plan, self._machine)), {"PATH": os.defpath}, keep=(self._machine.envoy,)
         )
-        return self._program("envoy", command, {"PATH": os.defpath}, keep=(self._machine.envoy,))
+        return program._replace(folder=self._folder)
 
     def _program(
         self, what: str, command: tuple[str, ...], environment: dict[str, str], keep: tuple[int, ...] = ()
@@ -191,36 +199,49 @@ class RunningPod:
             self._reach(PodState.READY)
 
     async def _is_ready(self) -> bool:
-        if not await asyncio.to_thread(all, map(self._is_open, self.plan.ports)):
+        if not all(await asyncio.gather(*map(self._is_open, self.plan.ports))):
             return False
-        return self.plan.start is None or await self.admin.is_ready()
+        return self.plan.start is None or not await self._sidecar_lacks()
 
     async def _obstacle(self) -> str:
         """What keeps it from being ready, for people."""
-        closed = [port for port in self.plan.ports if not await asyncio.to_thread(self._is_open, port)]
+        closed = [port for port in self.plan.ports if not await self._is_open(port)]
         if closed:
             return f"nothing listens on {', '.join(map(str, closed))}, see {self.log('app')}"
-        try:
-            refused = sum((await self.admin.counts(r"(lds|cds)\.update_rejected")).values())
-        except OSError as silent:
-            return f"{silent}, see {self.log('envoy')}"
-        return f"Envoy refused {refused} updates and has no complete configuration, see {self.log('envoy')}"
+        lacking = f"{await self._sidecar_lacks()}, see {self.log('envoy')} and {self._machine.state / AGENTS_LOG}"
+        with suppress(OSError):
+            counts = await self._agent.envoy.counts(r"(lds|cds)\.update_rejected") if self._agent else {}
+            if refused := sum(counts.values()):
+                return f"Envoy refused {refused} updates; {lacking}"
+        return lacking
 
-    def _is_open(self, port: int) -> bool:
+    async def _sidecar_lacks(self) -> str:
+        """What the sidecar lacks before it may be given traffic; empty: nothing."""
+        if self._agent is None:
+            return "no token from the control plane"
+        if self._agent.holding.now.certificate is None:
+            return "no certificate"
+        return await self._agent.ready()
+
+    async def _is_open(self, port: int) -> bool:
         try:
-            connected(self.network, port).close()
+            async with asyncio.timeout(_PATIENCE.total_seconds()):
+                (await self._inside.connected("127.0.0.1", port)).close()
         except OSError:
             return False
         return True
 
     async def _drained(self, at_most: timedelta) -> None:
         """Wait until nobody is connected any more, for a second at least: clients must hear of the end first."""
+        if self._agent is None:
+            return
+        envoy = self._agent.envoy
         loop = asyncio.get_running_loop()
         begun = loop.time()
         with suppress(OSError):
-            await self.admin.post("/drain_listeners?inboundonly&graceful&skip_exit")
+            await envoy.post("/drain_listeners?inboundonly&graceful&skip_exit")
             while loop.time() - begun < at_most.total_seconds():
-                open_now = await self.admin.counts(r"^listener\..*_15006\.downstream_cx_active$")
+                open_now = await envoy.counts(r"^listener\..*_15006\.downstream_cx_active$")
                 if loop.time() - begun >= _SETTLED.total_seconds() and not sum(open_now.values()):
                     return
                 await asyncio.sleep(_LOOK_AGAIN)
@@ -228,20 +249,6 @@ class RunningPod:
     def _reach(self, state: PodState) -> None:
         self.state = state
         self._report(self.plan.ref, state)
-
-
-class _Pause:
-    """How long to wait before a program is started again: ever longer while it keeps ending soon."""
-
-    def __init__(self) -> None:
-        self._seconds = _SHORTEST_PAUSE
-        self._last = -math.inf
-
-    def next(self, now: float) -> float:
-        """Seconds to wait at a time on the loop's clock."""
-        self._seconds = min(2 * self._seconds, _LONGEST_PAUSE) if now - self._last < _WELL else _SHORTEST_PAUSE
-        self._last = now
-        return self._seconds
 
 
 def envoy_program() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,10 @@ _NAME = "lab.json"
 _LOCK = "lock"
 LOG = "lab.log"
 PLANE_LOG = "control-plane.log"
-"""What a lab without a terminal says, and what its control plane does; both are kept until the next lab begins."""
+AGENTS_LOG = "agents.log"
+"""What a lab without a terminal says, what its control plane does, what its agents do; kept until the next begins."""
+KEYS, PROJECTED, PODS = "ca", "projected", "pods"
+"""Folders: the keys of the authority; roots, revoked certificates and tokens; what each pod's Envoy has open."""
 
 
 class PodRecord(msgspec.Struct, frozen=True):
@@ -44,6 +48,8 @@ class State(msgspec.Struct, frozen=True):
     urls: Mapping[str, str]  # what can be reached from the machine: service -> URL
     pods: tuple[PodRecord, ...]  # sorted by namespace and name
     settled: bool  # every pod that is wanted is ready
+    keys: str  # folder of the authority: `pilotpy ca` takes it as --folder
+    plane: bool  # the control plane runs
 
 
 class Taken(Exception):
@@ -106,7 +112,9 @@ def read(place: Path) -> State | None:
 def clean(place: Path) -> None:
     """Remove what an earlier lab left. Only for who holds the lock."""
     for file in place.iterdir():
-        if file.name not in {_LOCK, LOG, PLANE_LOG} and file.is_file():
+        if file.name in {KEYS, PROJECTED, PODS}:
+            shutil.rmtree(file, ignore_errors=True)
+        elif file.name not in {_LOCK, LOG, PLANE_LOG, AGENTS_LOG} and file.is_file():
             file.unlink()
 
 

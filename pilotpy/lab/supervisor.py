@@ -23,19 +23,24 @@ from pilotpy.lab import state as files
 from pilotpy.lab.forward import Forward, Target
 from pilotpy.lab.kubelet import DISCOVERY, Kubelet
 from pilotpy.lab.network import raise_switch
+from pilotpy.lab.news import MeshFacts
 from pilotpy.lab.process import reap_orphans
-from pilotpy.lab.running_pod import Machine, RunningPod
+from pilotpy.lab.running_pod import RunningPod
+from pilotpy.lab.sidecar import Machine
 from pilotpy.lab.state import PodRecord, State
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Ref, Resource
 from pilotpy.sources.rollout import PodState
 
+KILL_PLANE, REVIVE_PLANE = signal.SIGUSR1, signal.SIGUSR2
+"""What other shells send a lab, so that its control plane dies and comes back."""
+
 _log = logging.getLogger(__name__)
 
 
 class Plane(Protocol):
-    """A control plane in this process whose Pods really run."""
+    """A control plane whose Pods really run."""
 
     async def start(self, host: str) -> None:
         """Read the sources and serve on an address of this machine; returns once it is ready. Raises OSError."""
@@ -52,8 +57,25 @@ class Plane(Protocol):
     def services(self) -> tuple[Resource[KubeService], ...]:
         """All Services, with addresses."""
 
+    @property
+    def mesh(self) -> MeshFacts:
+        """What Pods must know of the mesh."""
+
     def observe(self, pod: Ref, state: PodState) -> None:
         """Say what a Pod does."""
+
+    def kill(self) -> None:
+        """Have it die on the spot, and stay away until ``revive``."""
+
+    def revive(self) -> None:
+        """Have it run again."""
+
+    def process_ids(self) -> frozenset[int]:
+        """Of its process, if there is one that must still be waited for."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs."""
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -106,6 +128,8 @@ class Lab:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        loop.add_signal_handler(KILL_PLANE, self.plane.kill)
+        loop.add_signal_handler(REVIVE_PLANE, self.plane.revive)
         _quiet_resolver(self._place)
         raise_switch()
         await self.plane.start(DISCOVERY.host)
@@ -160,7 +184,7 @@ class Lab:
 
     async def _follow(self) -> None:
         while True:
-            self.kubelet.run(self.plane.wanted(), self.plane.services())
+            self.kubelet.run(self.plane.wanted(), self.plane.services(), self.plane.mesh)
             self._begun = True
             self._publish()
             self._news.set()
@@ -181,10 +205,19 @@ class Lab:
         urls = {f"{port.service}.{port.namespace}": port.url for port in self._order.ports}
         # The lab has mounted no /proc of its own, so that this is its number on the machine.
         own = int(Path("/proc/self").readlink().name)
-        return State(own, self._order.own_user, self._order.folders, urls, tuple(pods), self._is_settled())
+        return State(
+            pid=own,
+            own_user=self._order.own_user,
+            folders=self._order.folders,
+            urls=urls,
+            pods=tuple(pods),
+            settled=self._is_settled(),
+            keys=str(self._place / files.KEYS),
+            plane=self.plane.is_up,
+        )
 
     def _reap(self) -> None:
-        reap_orphans(self.kubelet.processes())
+        reap_orphans(self.kubelet.processes() | self.plane.process_ids())
 
 
 def behind(lab: Lab, port: Port) -> Target | None:

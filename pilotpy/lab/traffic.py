@@ -55,6 +55,12 @@ class Traffic:
             await self._more.wait()
         return counts
 
+    async def answered(self, by: str) -> None:
+        """Wait for an answer by somebody."""
+        while not self.counts(0.0)[by]:
+            self._more.clear()
+            await self._more.wait()
+
     async def _line(self) -> None:
         connection: http.client.HTTPConnection | None = None
         try:

@@ -58,6 +58,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     istio: bool = True  # has Istio's own filters
     minor: int = NEWEST
     interception: str = "REDIRECT"
+    client_address: bool = False  # the workload sees its clients' addresses under REDIRECT too
     pod_ports: tuple[PodPort, ...] = ()
     http_proxy_port: int = 0
     http10: bool = False
@@ -128,6 +129,7 @@ def proxy_from_node(
             istio=_has_istio_filters(extensions) if extensions else bool(said.text("ISTIO_VERSION")),
             minor=_minor(said.text("ISTIO_VERSION")),
             interception=said.one_of("INTERCEPTION_MODE", ("REDIRECT", "TPROXY", "NONE")),
+            client_address=said.flag("PRESERVE_CLIENT_ADDRESS"),
             pod_ports=said.pod_ports(),
             http_proxy_port=said.port("HTTP_PROXY_PORT"),
             http10=said.text("HTTP10") == "1",

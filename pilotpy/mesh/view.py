@@ -172,6 +172,7 @@ class Listening(NamedTuple):
     """How the proxy's listeners are reached."""
 
     mode: str = "REDIRECT"  # REDIRECT, TPROXY, NONE
+    client_address: bool = False  # the workload sees its clients' addresses under REDIRECT too
     http_proxy_port: int = 0
     idle_timeout: timedelta | None = None  # of connections, from metadata; None: Envoy's own
     http10: bool = False

@@ -147,6 +147,7 @@ def _listening(q: Asking, proxy: Proxy) -> Listening:
             )
     return Listening(
         mode=proxy.interception,
+        client_address=proxy.client_address,
         http_proxy_port=proxy.http_proxy_port,
         idle_timeout=idle,
         http10=proxy.http10,

@@ -124,7 +124,12 @@ def test_down_leaves_nothing(running):
     assert commands.down()
     assert own not in processes()
     assert commands.status() is None
-    assert {file.name for file in (running.home / "pilotpy").iterdir()} <= {"lock", "lab.log", "control-plane.log"}
+    assert {file.name for file in (running.home / "pilotpy").iterdir()} <= {
+        "lock",
+        "lab.log",
+        "agents.log",
+        "control-plane.log",
+    }
     assert not commands.down()
 
 

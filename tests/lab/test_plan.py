@@ -7,15 +7,16 @@ import pytest
 
 from pilotpy.agent.bootstrap import Address
 from pilotpy.agent.rules import Mode
+from pilotpy.lab.news import MeshFacts
 from pilotpy.lab.plan import plan
 from pilotpy.model.pod import Container, ContainerPort, EnvVar, EnvVarSource, FieldRef
 from tests.lab.pods import pod, service
 
-DISCOVERY = Address("10.44.0.1", 15010)
+DISCOVERY = Address("10.44.0.1", 15012)
 
 
 def planned(one, *services, marked=False):
-    return plan(one, services, DISCOVERY, marked=marked)
+    return plan(one, services, MeshFacts(), DISCOVERY, marked=marked)
 
 
 @pytest.mark.parametrize(

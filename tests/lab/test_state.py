@@ -14,7 +14,7 @@ def record(name, namespace="default", phase="ready"):
 
 
 def lab(*pods):
-    return State(os.getpid(), own_user=False, folders=(), urls={}, pods=pods, settled=True)
+    return State(os.getpid(), own_user=False, folders=(), urls={}, pods=pods, settled=True, keys="", plane=True)
 
 
 def test_a_lab_is_there_as_long_as_its_lock_is_held(tmp_path):
