@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 
 from pilotpy.authority.keeping import Keeping, MeshAuthority
@@ -12,19 +11,16 @@ from pilotpy.compile.collections import BY_NAME, COLLECTIONS
 from pilotpy.engine import Engine
 from pilotpy.mesh.inputs import puts
 from pilotpy.mesh.views import view
-from pilotpy.model.resource import Finding, Severity
 from pilotpy.ops.instruments import Instruments, instruments
-from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
 from pilotpy.sources.together import Source
+from pilotpy.tell import Teller, telling
 from pilotpy.xds.compiler import Answers, LocalCompiler
 from pilotpy.xds.jwks import Door, networks
 from pilotpy.xds.key_keeper import keeping_keys
 from pilotpy.xds.server import Server, serving
 
-_LOG = logging.getLogger("pilotpy.sources")
-_LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
 _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 
@@ -42,7 +38,8 @@ async def following(
         changes = source.watch()
         first = await anext(changes)
         submit(server.compiler, first)
-        told = _told(source, frozenset())
+        teller = Teller(server.instruments.metrics)
+        teller.tell("source", source.findings)
         authority = None
         if keys is not None:
             await server.compiler.caught_up()
@@ -51,12 +48,16 @@ async def following(
         door = Door(networks(settings.blocked_key_networks))
         await inside.enter_async_context(keeping_keys(server.compiler, door, server.instruments.metrics))
         await server.open(authority.identified if authority is not None else None)
-        follow = asyncio.create_task(_follow(source, changes, server.compiler, authority, told), name="sources")
+        tasks = (
+            asyncio.create_task(_follow(source, changes, server.compiler, authority, teller), name="sources"),
+            asyncio.create_task(telling(server.compiler, teller), name="findings"),
+        )
         try:
             yield server
         finally:
-            follow.cancel()
-            await asyncio.gather(follow, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await server.close()
 
 
@@ -72,19 +73,10 @@ async def _follow(
     changes: AsyncIterator[list[Change]],
     compiler: LocalCompiler,
     authority: MeshAuthority | None,
-    told: frozenset[Finding],
+    teller: Teller,
 ) -> None:
     async for batch in changes:
         submit(compiler, batch)
         if authority is not None:
             authority.follow(batch)
-        told = _told(source, told)
-
-
-def _told(source: Source, before: frozenset[Finding]) -> frozenset[Finding]:
-    """Log the findings that were not there before; return those that are there now."""
-    for finding in source.findings:
-        if finding not in before:
-            where = fields(code=finding.code, file=finding.file, line=finding.line, object=str(finding.ref or ""))
-            _LOG.log(_LEVELS[finding.severity], finding.message, extra=where)
-    return frozenset(source.findings)
+        teller.tell("source", source.findings)

@@ -83,6 +83,9 @@ class Metrics:
         self.sizes = Histogram(
             "pilot_xds_config_size_bytes", "Sizes of responses.", ("type",), buckets=_BYTES, registry=registry
         )
+        self.findings = Gauge(
+            "pilotpy_findings", "What is wrong with what is served now.", ("level",), registry=registry
+        )
         self.services = Gauge("pilot_services", "Known services.", registry=registry)
         Gauge("pilot_info", "The control plane.", ("version",), registry=registry).labels(_VERSION).set(1)
         Gauge("istio_build", "The control plane.", ("component", "tag"), registry=registry).labels(

@@ -57,6 +57,7 @@ class LocalCompiler:
         self._endpoints = Lane("endpoint", settings.endpoint_window, settings.endpoint_window)
         self._stirred = asyncio.Event()
         self._absorbed = asyncio.Event()
+        self._settled = asyncio.Event()
         self._hurry = False  # somebody waits: lanes need not
         self._seats: dict[str, LocalSeat] = {}
         self._users: dict[Asked, dict[tuple[LocalSeat, str], None]] = {}  # who is given an answer, and as which type
@@ -86,6 +87,11 @@ class LocalCompiler:
         while self._config.due is not None or self._endpoints.due is not None:
             self._absorbed.clear()
             await self._absorbed.wait()
+
+    async def settled(self) -> None:
+        """Wait until more was compiled than when this was last awaited, and all of it is published. For one caller."""
+        await self._settled.wait()
+        self._settled.clear()
 
     def act_on(self, query: Query[[], Any], act: Callable[[Any], None]) -> None:
         """Call `act` with the answer of a query, now and whenever it changes, for good."""
@@ -162,6 +168,7 @@ class LocalCompiler:
             self._absorbed.set()
             if await self._compile():
                 self._metrics.compile_time.observe(self._clock.moment() - started)
+            self._settled.set()
             if self._clock.moment() - self._swept > _SWEEP_EVERY:
                 self.engine.sweep()
                 self._swept = self._clock.moment()

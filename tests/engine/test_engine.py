@@ -193,3 +193,16 @@ def test_notes_of_shared_answers_are_told_once() -> None:
     engine = Engine()
     engine.apply([stock(Good("n", "apple", -1, "red"))])
     assert len(engine.notes(catalogue, "a")) == 1
+
+
+def test_notes_of_all_answers_in_use_are_found_without_going_through_them() -> None:
+    engine = shops(3)
+    engine.hold(catalogue, "a")
+    assert list(engine.noted()) == []
+    engine.apply([stock(Good("shop00001", "good3", -1))])
+    engine.ask(catalogue, "a")
+    assert list(engine.noted()) == engine.notes(catalogue, "a") != []
+    engine.apply([stock(Good("shop00001", "good3", 12))])
+    assert list(engine.noted()) == []  # nobody knows yet
+    engine.ask(catalogue, "a")
+    assert list(engine.noted()) == []

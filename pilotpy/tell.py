@@ -1,0 +1,50 @@
+"""What is wrong with what is served now: from findings to the log, each once while it lasts, and to a metric."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from pilotpy.model.resource import Finding, Severity
+from pilotpy.ops.logs import fields
+from pilotpy.ops.metrics import Metrics
+from pilotpy.xds.compiler import LocalCompiler
+
+Origin = Literal["source", "compile"]  # what was written, and what became of it
+
+_LOG: Final = logging.getLogger("pilotpy.findings")
+_LEVELS: Final = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
+_BETWEEN: Final = 1.0  # seconds between two looks at what compiling noted
+
+
+class Teller:
+    """The findings that there are, by where they come from."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._now: dict[Origin, frozenset[Finding]] = {"source": frozenset(), "compile": frozenset()}
+
+    def tell(self, origin: Origin, findings: Iterable[Finding]) -> None:
+        """These are all findings of an origin now: log those that nobody has told yet, and count."""
+        before, now = frozenset().union(*self._now.values()), frozenset(findings)
+        self._now[origin] = now
+        for finding in sorted(now - before, key=lambda one: (one.file, one.line, one.ref or (), one.field, one.code)):
+            where = {"file": finding.file, "line": finding.line} if finding.file else {}
+            told = fields(
+                code=finding.code, object=str(finding.ref or ""), field=finding.field, hint=finding.hint, **where
+            )
+            _LOG.log(_LEVELS[finding.severity], finding.message, extra=told)
+        counts = Counter(one.severity for one in frozenset().union(*self._now.values()))
+        for severity in Severity:
+            self._metrics.findings.labels(severity.value).set(counts[severity])
+
+
+async def telling(compiler: LocalCompiler, teller: Teller) -> None:
+    """Tell what compiling notes about what connected proxies are served, whenever it has settled, until cancelled."""
+    while True:
+        await compiler.settled()
+        teller.tell("compile", (note for note in compiler.engine.noted() if isinstance(note, Finding)))
+        await asyncio.sleep(_BETWEEN)
