@@ -19,6 +19,7 @@ from cryptography import x509
 
 from pilotpy.authority.exposition import AuthorityMetrics
 from pilotpy.authority.names import server_names
+from pilotpy.authority.oidc import OidcTokens, rule_of
 from pilotpy.authority.projection import Projection
 from pilotpy.compile.encoded import Tree
 from pilotpy.engine import Put
@@ -27,6 +28,7 @@ from pilotpy.mesh.trusted_roots import ROOTS
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.sources.change import Change
 from pilotpy.xds.identity import Authenticators
+from pilotpy.xds.jwks import Door, networks
 from pilotpy.xds.server import Identified, Server
 from pilotpy_ca.authenticators import Authenticator, ClientCertificate, admission, folder_issuer
 from pilotpy_ca.certificates import fingerprint
@@ -99,7 +101,10 @@ class MeshAuthority:
         self._names: tuple[str, ...] = ()
         self._certificate: ServerCertificate | None = None
         self._believed: dict[bytes, frozenset[str]] = {}  # fingerprints of the roots in a collection, by its digest
-        authenticators = (ClientCertificate(authority), *authenticators)
+        rule, trust_domain = server.settings.jwt_rule, lambda: mesh_of(server).trust_domain
+        self.oidc = OidcTokens(rule_of(rule), trust_domain) if rule else None
+        foreign = [self.oidc.authenticator] if self.oidc is not None else []
+        authenticators = (ClientCertificate(authority), *foreign, *authenticators)
         self.service = CertificateService(authority)
         handler = certificate_handler(self.service, authenticators, self.front.peer, self._clock.now)
         self.identified = Identified(self.front, Authenticators(authenticators, self._clock), (handler,))
@@ -170,12 +175,16 @@ async def serving(authority: MeshAuthority) -> AsyncIterator[None]:
     try:
         authority.keep(clock.now())
         authority.publish()
-        ticks = asyncio.create_task(ticking(keeper, authority.keep, clock.now), name="authority")
-        try:
-            yield
-        finally:
-            ticks.cancel()
-            await asyncio.gather(ticks, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as stack:
+            if authority.oidc is not None:
+                door = Door(networks(server.settings.blocked_key_networks))
+                await stack.enter_async_context(authority.oidc.learning(door, server.instruments.metrics))
+            ticks = asyncio.create_task(ticking(keeper, authority.keep, clock.now), name="authority")
+            try:
+                yield
+            finally:
+                ticks.cancel()
+                await asyncio.gather(ticks, return_exceptions=True)
     finally:
         heard_no_more()
         server.instruments.metrics.registry.unregister(metrics)

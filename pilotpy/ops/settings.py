@@ -34,6 +34,9 @@ class Settings(NamedTuple):
     system_namespace: str = "istio-system"
     revision: str = ""  # of this control plane, where there are several
     custom_hosts: str = ""  # more names of its certificate, separated by commas
+    cluster_id: str = "Kubernetes"  # of the cluster that is watched, as its proxies call it
+    token_audiences: str = "istio-ca"  # noqa: S105  # of tokens that prove who one is, separated by commas; one will do
+    jwt_rule: str = ""  # JSON: whose tokens prove who one is, beside those of our own issuer or cluster
     blocked_key_networks: tuple[str, ...] = ()  # ranges that keys of token issuers are not fetched from
 
     @classmethod
@@ -61,7 +64,14 @@ _SPANS: Final = {
     "endpoint_window": "PILOTPY_ENDPOINT_WINDOW",
     "answer_patience": "PILOTPY_ANSWER_PATIENCE",
 }
-_TEXTS: Final = {"system_namespace": "POD_NAMESPACE", "revision": "REVISION", "custom_hosts": "ISTIOD_CUSTOM_HOST"}
+_TEXTS: Final = {
+    "system_namespace": "POD_NAMESPACE",
+    "revision": "REVISION",
+    "custom_hosts": "ISTIOD_CUSTOM_HOST",
+    "jwt_rule": "JWT_RULE",
+    "cluster_id": "CLUSTER_ID",
+    "token_audiences": "TOKEN_AUDIENCES",
+}
 _NUMBERS: Final = (
     ("streams_per_second", "PILOT_MAX_REQUESTS_PER_SECOND", float),
     ("large_pushes", "PILOT_PUSH_THROTTLE", int),

@@ -37,10 +37,13 @@ def values(response) -> list:
 @BOTH
 @asynchronous
 async def test_istioctl_sees_how_far_each_proxy_is(tmp_path, incremental):
-    async with plane(tmp_path) as served, await synced(served):
-        async with served.proxy("admin", "istio-system", incremental=incremental) as istioctl:
-            await istioctl.ask(SYNCZ)
-            response = await istioctl.response()
+    async with (
+        plane(tmp_path) as served,
+        await synced(served),
+        served.proxy("admin", "istio-system", incremental=incremental) as istioctl,
+    ):
+        await istioctl.ask(SYNCZ)
+        response = await istioctl.response()
     (one,) = (ClientConfig.FromString(value.value) for value in values(response))
     assert one.node.id == node_id("web", "shop")
     assert dict(one.node.metadata) == {"CLUSTER_ID": "c", "NAMESPACE": "shop", "ISTIO_VERSION": "1.30.0"}
@@ -51,25 +54,31 @@ async def test_istioctl_sees_how_far_each_proxy_is(tmp_path, incremental):
 @BOTH
 @asynchronous
 async def test_istioctl_gets_the_config_of_a_proxy(tmp_path, incremental):
-    async with plane(tmp_path) as served, await synced(served):
-        async with served.proxy("admin", "istio-system", incremental=incremental) as istioctl:
-            await istioctl.ask(CONFIG_DUMP, ["web.shop"])
-            found = values(await istioctl.response())
+    async with (
+        plane(tmp_path) as served,
+        await synced(served),
+        served.proxy("admin", "istio-system", incremental=incremental) as istioctl,
+    ):
+        await istioctl.ask(CONFIG_DUMP, ["web.shop"])
+        found = values(await istioctl.response())
     dumps = {value.type_url.rpartition(".")[2]: value.value for value in found}
     assert ClustersConfigDump.FromString(dumps["ClustersConfigDump"]).dynamic_active_clusters
 
 
 @asynchronous
 async def test_istioctl_gets_a_page_as_it_is(tmp_path):
-    async with plane(tmp_path) as served, await synced(served):
-        async with served.proxy("admin", "istio-system", incremental=False) as istioctl:
-            await istioctl.ask(DEBUG, ["syncz?namespace=shop"])
-            (page,) = values(await istioctl.response())
-            assert page.type_url == "istio.io/debug"
-            assert [one["proxy"] for one in json.loads(page.value)] == ["web.shop"]
-            await istioctl.answer("istio.io/debug")  # as istioctl does; one answer is all there is
-            await istioctl.ask(DEBUG, ["connections"])
-            (page,) = values(await istioctl.response())
+    async with (
+        plane(tmp_path) as served,
+        await synced(served),
+        served.proxy("admin", "istio-system", incremental=False) as istioctl,
+    ):
+        await istioctl.ask(DEBUG, ["syncz?namespace=shop"])
+        (page,) = values(await istioctl.response())
+        assert page.type_url == "istio.io/debug"
+        assert [one["proxy"] for one in json.loads(page.value)] == ["web.shop"]
+        await istioctl.answer("istio.io/debug")  # as istioctl does; one answer is all there is
+        await istioctl.ask(DEBUG, ["connections"])
+        (page,) = values(await istioctl.response())
     assert json.loads(page.value)["totalClients"] == 2
 
 

@@ -56,12 +56,14 @@ async def test_a_proxy_gets_its_own_namespaces_secrets_now_and_when_they_come_or
 @BOTH
 @asynchronous
 async def test_names_may_be_added_and_dropped(tmp_path, incremental):
-    async with plane(tmp_path, SHOP + secret("a") + secret("b")) as served:
-        async with served.proxy("gateway", incremental=incremental) as client:
-            await client.ask(SECRET, ["kubernetes://a"])
-            assert keys_in(await client.response()).keys() == {"kubernetes://a"}
-            await client.answer(SECRET.url, ["kubernetes://b"] if incremental else ["kubernetes://a", "kubernetes://b"])
-            assert "kubernetes://b" in keys_in(await client.response())
+    async with (
+        plane(tmp_path, SHOP + secret("a") + secret("b")) as served,
+        served.proxy("gateway", incremental=incremental) as client,
+    ):
+        await client.ask(SECRET, ["kubernetes://a"])
+        assert keys_in(await client.response()).keys() == {"kubernetes://a"}
+        await client.answer(SECRET.url, ["kubernetes://b"] if incremental else ["kubernetes://a", "kubernetes://b"])
+        assert "kubernetes://b" in keys_in(await client.response())
 
 
 @BOTH
