@@ -37,7 +37,6 @@ class Engine:
         self._reads: dict[Node, None] = {}  # of the query that runs now
         self._notes: list[object] = []
         self._noted: dict[Node, None] = {}  # answers with notes
-        self._noted: dict[Node, None] = {}  # answers with notes
         self._stop: Callable[[], bool] | None = None
 
     # -- inputs --------------------------------------------------------------------------------
@@ -146,15 +145,6 @@ class Engine:
             if not node.doubtful and (node.held or node.readers):
                 yield from node.notes
 
-    def noted(self) -> Iterator[object]:
-        """The notes of all answers that are up to date and that somebody holds or reads; each answer's once.
-
-        Costs a look at the answers that have any, where ``notes`` goes through all that an answer has read.
-        """
-        for node in self._noted:
-            if not node.doubtful and (node.held or node.readers):
-                yield from node.notes
-
     def sweep(self, grace: int = 1) -> int:
         """Drop answers that nobody held, read or asked for during more than ``grace`` sweeps.
 
@@ -171,7 +161,6 @@ class Engine:
         while stack:
             node = stack.pop()
             del self._nodes[node.source][node.key]
-            self._noted.pop(node, None)
             self._noted.pop(node, None)
             dropped += 1
             self._link(node, node.reads, {})
@@ -278,10 +267,6 @@ class Engine:
         self._link(node, node.reads, reads)
         node.reads = tuple(reads)
         node.notes = tuple(notes)
-        if notes:
-            self._noted[node] = None
-        else:
-            self._noted.pop(node, None)
         if notes:
             self._noted[node] = None
         else:
