@@ -200,7 +200,8 @@ class Keeper:
         if found is None or (found.slots is None and self._plugged is None):
             raise StorageError("the stored keys are gone; those from before stay in force until this process ends")
         self._state, self._version = found, stored.version
-        self.authority.adopt((found.slots if self._plugged is None else None) or self.authority.slots, found.revocations)
+        slots = found.slots if self._plugged is None else None
+        self.authority.adopt(slots or self.authority.slots, found.revocations)
         return (Event("taken", self.authority.slots.active.signer.id, f"version {stored.version}"),)
 
     def close(self) -> None:

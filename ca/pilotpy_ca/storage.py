@@ -25,6 +25,9 @@ class Stored(NamedTuple):
     files: Mapping[str, bytes]  # may be empty
     version: str  # differs after every write
 
+    def __repr__(self) -> str:
+        return f"<Stored {self.version}: {', '.join(sorted(self.files))}>"  # there are keys among it
+
 
 class Storage(Protocol):
     """Keeps files of at most a few hundred KiB together."""

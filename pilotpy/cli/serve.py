@@ -11,7 +11,7 @@ from pilotpy.cli.options import MeshConfigFile, MeshNetworksFile, fail, paths_of
 from pilotpy_ca.cli import default_folder
 
 if TYPE_CHECKING:
-    from pilotpy.authority.keeping import Keys
+    from pilotpy.authority.keeping import Keeping
     from pilotpy.ops.settings import Settings
     from pilotpy.sources.folder import Folder
     from pilotpy.sources.kubernetes.connection import Login
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 def serve(
     ca_dir: Annotated[
         Path,
-        typer.Option(help="Folder of the keys; made if there is none.", metavar="DIR", default_factory=default_folder),
+        typer.Option(
+            help="Folder of the keys, made if there is none; those of a cluster are in its Secret istio-ca-secret.",
+            metavar="DIR",
+            default_factory=default_folder,
+        ),
     ],
     folders: Annotated[
         list[Path] | None,
@@ -56,7 +60,10 @@ def serve(
     ] = ":15014",
     ca: Annotated[bool, typer.Option(help="Give workloads certificates, and let them prove who they are.")] = True,
     cacerts: Annotated[
-        Path | None, typer.Option(help="Folder with a signer of your own, as in Secret cacerts.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            help="Folder with a signer of your own, as in Secret cacerts, which is read in a cluster.", metavar="DIR"
+        ),
     ] = None,
     token_dir: Annotated[
         Path | None,
@@ -94,18 +101,24 @@ def serve(
             monitoring_address=monitoring_address,
         )
         terms = terms_of(os.environ, speed=clock_speed)
-        keys = Keys(ca_dir, terms, cacerts, token_dir or ca_dir.parent / "tokens", clock_speed) if ca else None
-        login = None
+        projected = token_dir or ca_dir.parent / "tokens"
+        login: Login | None = None
+        keys: Keeping | None = Keys(ca_dir, terms, cacerts, projected, clock_speed) if ca else None
         if kubernetes:
+            from pilotpy.kube.keys import ClusterKeys
             from pilotpy.sources.kubernetes.connection import default_login
 
+            if token_dir is not None:
+                fail("--token-dir is for folders: the Pods of a cluster have tokens of its own", 2)
             login = default_login(kubeconfig, context)
-        asyncio.run(_serve(folder, login, settings, keys))
+            keys = ClusterKeys(login, terms, cacerts) if ca else None
+        where = f"; roots and tokens are in {projected}" if isinstance(keys, Keys) else ""
+        asyncio.run(_serve(folder, login, settings, keys, where))
     except (CaError, OSError, Unusable, Wrong) as error:
         fail(str(error))
 
 
-async def _serve(folder: Folder, login: Login | None, settings: Settings, keys: Keys | None) -> None:
+async def _serve(folder: Folder, login: Login | None, settings: Settings, keys: Keeping | None, where: str) -> None:
     import asyncio
     import signal
     from contextlib import suppress
@@ -126,6 +139,5 @@ async def _serve(folder: Folder, login: Login | None, settings: Settings, keys: 
             if server.address:
                 print(f"serving ADS on {server.address}")
             if server.secure_address and keys is not None:
-                where = f"roots and tokens are in {keys.projected}"
-                print(f"serving ADS and certificates on {server.secure_address}; {where}")
+                print(f"serving ADS and certificates on {server.secure_address}{where}")
             await asyncio.Event().wait()

@@ -70,7 +70,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether this one leads. To be asked before each write: a process may have stood still since it was told so."""
+        """Whether this one leads. To be asked before each write: a process may have stood still since."""
         return self._moment() < self._until
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:

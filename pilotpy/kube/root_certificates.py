@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -34,6 +35,7 @@ _LOG: Final = logging.getLogger("pilotpy.roots")
 _LABELS: Final = {"istio.io/config": "true"}
 _MERGE: Final = "application/merge-patch+json"
 _AT_ONCE: Final = 8  # writes
+_PAUSES: Final = timedelta(milliseconds=250), timedelta(seconds=30)  # after a first failure; at most
 _NO_MATTER: Final = frozenset({404, 409})  # the namespace is gone, somebody else was faster: the watches will tell
 _FORBIDDEN: Final = 403
 
@@ -78,11 +80,11 @@ class RootCertificates:
         self._random = random
         self._count = count
         self._timing = timing
-        self._namespaces = _Seen(_NAMESPACES, self._doubt)
-        self._held = _Seen(_CONFIG_MAPS, self._doubt)
+        self._news = asyncio.Event()
+        self._namespaces = _Seen(_NAMESPACES, self._doubt, self._news.set)
+        self._held = _Seen(_CONFIG_MAPS, self._doubt, self._news.set)
         self._doubtful: dict[str, None] = {}  # namespaces to look at, the oldest doubt first
         self._failures: dict[str, Backoff] = {}
-        self._news = asyncio.Event()
 
     def look_again(self) -> None:
         """The roots are others, or other namespaces are selected."""
@@ -154,7 +156,7 @@ class RootCertificates:
     def _failed(self, namespace: str, trouble: Trouble) -> None:
         """Look at it again, later."""
         self._count("failed")
-        backoff = self._failures.setdefault(namespace, Backoff(self._random))
+        backoff = self._failures.setdefault(namespace, Backoff(self._random, *_PAUSES))
         if backoff.failures == 0:
             _LOG.warning("roots not written", extra=fields(namespace=namespace, reason=str(trouble)))
         asked = trouble.retry_after if isinstance(trouble, Refused) else None
@@ -164,19 +166,18 @@ class RootCertificates:
 class _Seen:
     """What is known of one collection: an object of each namespace. Implements `Listener`."""
 
-    def __init__(self, collection: Collection, doubt: Callable[[str], None]) -> None:
+    def __init__(self, collection: Collection, doubt: Callable[[str], None], stir: Callable[[], None]) -> None:
         self.collection = collection
+        self._stir = stir
         self.is_listed = False
         self.objects: dict[str, Any] = {}
         self._mirror = Mirror(collection)
         self._doubt = doubt
 
     def listed(self, objects: list[Read]) -> None:
-        first, self.is_listed = not self.is_listed, True
+        self.is_listed = True
         self._take(self._mirror.replace(objects))
-        if first:
-            for namespace in self.objects:
-                self._doubt(namespace)
+        self._stir()
 
     def watched(self, events: list[Event]) -> None:
         self._take(self._mirror.update(events))

@@ -58,10 +58,16 @@ class TokenReviews:
     name = "Kubernetes token"
 
     def __init__(
-        self, servers: Servers, trust_domain: Callable[[], str], audiences: Collection[str] = AUDIENCES
+        self,
+        servers: Servers,
+        trust_domain: Callable[[], str],
+        count: Callable[[str], None],
+        audiences: Collection[str] = AUDIENCES,
     ) -> None:
+        """`count` is told of each review: "vouched", "refused" or "failed"."""
         self._servers = servers
         self._trust_domain = trust_domain
+        self._count = count
         self._audiences = sorted(audiences)
 
     async def caller(self, credentials: Credentials, now: datetime) -> Caller:  # noqa: ARG002 - the server has a clock
@@ -72,6 +78,7 @@ class TokenReviews:
         if server is None:
             raise TokenError(f"nothing is known of a cluster {credentials.cluster[:200]!r}")
         status = await self._reviewed(server, credentials.token)
+        self._count("vouched" if status.authenticated and not status.error else "refused")
         if status.error or not status.authenticated:
             raise TokenError(f"the API server does not vouch for it: {status.error[:500] or 'no reason given'}")
         if not set(self._audiences).intersection(status.audiences or ()):
@@ -101,6 +108,7 @@ class TokenReviews:
                 raise TokenError(f"the API server answered no review: {error}") from None
             except Trouble as trouble:
                 if pause is None or (isinstance(trouble, Refused) and 400 <= trouble.status < 429):
+                    self._count("failed")
                     raise TokenError(f"the API server could not be asked: {trouble}") from None
             await asyncio.sleep(pause)
         raise AssertionError("the last try answers or raises")

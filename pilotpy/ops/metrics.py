@@ -48,6 +48,16 @@ class Metrics:
         self.failures = Tally(
             "pilotpy_kubernetes_failures", "Lists and watches that went wrong.", "collection", registry
         )
+        self.leading = Gauge(
+            "leader_election_master_status",
+            "Whether this process does what only one may.",
+            ("name",),
+            registry=registry,
+        )
+        self.root_writes = Tally(
+            "pilotpy_root_certificate_writes", "Writes of the roots into namespaces.", "result", registry
+        )
+        self.token_reviews = Tally("pilotpy_token_reviews", "Tokens put to API servers.", "result", registry)
         self.triggers = Tally("pilot_push_triggers", "Publications, by what set them off.", "type", registry)
         self.updates = Tally("pilot_inbound_updates", "Changes seen.", "type", registry)
         self.convergence = Histogram(

@@ -1,0 +1,205 @@
+"""The keys of a mesh in its cluster: made once for all its replicas, and followed when another of them changes them.
+
+From a way to log in to what a server serves port 15012 with; workloads prove who they are by their Kubernetes tokens,
+and find the roots in all namespaces. Follows pilot/pkg/bootstrap/istio_ca.go of istio/istio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from secrets import token_hex
+from typing import Any, Final, NamedTuple, TypeVar
+
+from pilotpy.authority.keeping import LIMITS, MeshAuthority, mesh_of, serving, terms_for
+from pilotpy.kube import leases, secrets
+from pilotpy.kube.blocking import Blocking
+from pilotpy.kube.root_certificates import RootCertificates, Rules
+from pilotpy.kube.secret_watch import SecretWatch
+from pilotpy.kube.token_review import TokenReviews
+from pilotpy.mesh.config import mesh_config
+from pilotpy.ops.logs import fields
+from pilotpy.ops.settings import Settings
+from pilotpy.sources.kubernetes.backoff import Backoff
+from pilotpy.sources.kubernetes.connection import Connection, Login, connected
+from pilotpy.sources.kubernetes.list_watch import Happened, Timing
+from pilotpy.sources.kubernetes.trouble import Trouble
+from pilotpy.sources.namespaces import selected
+from pilotpy.xds.server import Server
+from pilotpy_ca.clock import Clock
+from pilotpy_ca.errors import StorageError
+from pilotpy_ca.front import FrontLimits
+from pilotpy_ca.keeper import Keeper, Source
+from pilotpy_ca.plugged_in import PluggedInFolder
+from pilotpy_ca.server import log_event
+from pilotpy_ca.storage import Stored
+from pilotpy_ca.terms import Terms
+
+LEADER: Final = "istio-namespace-controller-election"
+"""Who holds this Lease writes the roots. Revisions share it, as they share the roots."""
+
+T = TypeVar("T")
+
+_LOG: Final = logging.getLogger("pilotpy.keys")
+_PAUSES: Final = timedelta(milliseconds=500), timedelta(seconds=30)  # after a first failure; at most
+
+
+class ClusterKeys(NamedTuple):
+    """Keys in a cluster; see `pilotpy.authority.keeping.Keeping`."""
+
+    login: Login
+    terms: Terms = Terms()
+    cacerts: Path | None = None  # a folder with a signer of somebody else's; else Secret cacerts, if there is one
+    limits: FrontLimits = LIMITS
+    lease: leases.Terms = leases.Terms()
+
+    @contextlib.asynccontextmanager
+    async def keeping(self, server: Server) -> AsyncIterator[MeshAuthority]:
+        """See `Keeping`. As long as the API server does not answer, there are no keys, and this waits."""
+        random, clock = Random(), server.instruments.clock.now  # noqa: S311 - pauses need no secrecy
+        namespace = server.settings.system_namespace
+        async with contextlib.AsyncExitStack() as inside:
+            connection = await inside.enter_async_context(connected(self.login))
+            blocking = Blocking(self.login, random)
+            inside.callback(blocking.close)
+            plugged = await self._plugged_in(connection, namespace, random)
+            source = Source(secrets.SecretStorage(blocking, namespace), plugged)
+            terms = terms_for(self.terms, server)
+            keeper = await _patiently(lambda: asyncio.to_thread(Keeper, source, terms, clock()), random)
+            inside.callback(keeper.close)
+            authority = MeshAuthority(keeper, server, [_token_reviews(connection, server)], limits=self.limits)
+            followed = _Followed(keeper, connection, namespace, clock)
+            roots = _root_certificates(authority, connection, lease := self._lease(connection, server), random)
+            inside.callback(keeper.authority.on_change(roots.look_again))
+            server.compiler.act_on(mesh_config, lambda _: roots.look_again())  # its discoverySelectors
+            await inside.enter_async_context(serving(authority))
+            watches = [SecretWatch(namespace, secrets.ROOT_SECRET, followed.heard)]
+            if isinstance(plugged, secrets.PluggedInSecret):
+                tell = plugged.tell
+                watches.append(SecretWatch(namespace, secrets.PLUGGED_IN_SECRET, lambda one: tell(one.files)))
+            beside = [watch.run(connection, random, _counted(server)) for watch in watches]
+            await inside.enter_async_context(_running(*beside, followed.run(random), lease.lead(roots.run)))
+            yield authority
+
+    async def _plugged_in(
+        self, connection: Connection, namespace: str, random: Random
+    ) -> PluggedInFolder | secrets.PluggedInSecret:
+        """Where a signer of somebody else's is, if there is one."""
+        if self.cacerts is not None and (folder := PluggedInFolder(self.cacerts)).present():
+            return folder
+        name = secrets.PLUGGED_IN_SECRET
+        found = await _patiently(lambda: secrets.read(connection, namespace, name), random)
+        return secrets.PluggedInSecret(name, found.files)
+
+    def _lease(self, connection: Connection, server: Server) -> leases.Lease:
+        holder = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{token_hex(8)}"
+        lease = leases.Lease(connection, server.settings.system_namespace, LEADER, holder, self.lease)
+        server.instruments.metrics.leading.labels(LEADER).set_function(lambda: lease.held)
+        return lease
+
+
+class _Followed:
+    """Has a keeper take what another replica stored."""
+
+    def __init__(self, keeper: Keeper, connection: Connection, namespace: str, clock: Clock) -> None:
+        self._keeper = keeper
+        self._connection = connection
+        self._namespace = namespace
+        self._clock = clock
+        self._news = asyncio.Event()
+
+    def heard(self, stored: Stored) -> None:
+        """A watch tells of some version: perhaps of one that is older than what this replica stored since."""
+        if stored.version != self._keeper.version:
+            self._news.set()
+
+    async def run(self, random: Random) -> None:
+        """Read the latest whenever there is news, for ever."""
+        backoff, said = Backoff(random, *_PAUSES), ""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            before = self._keeper.version
+            try:
+                latest = await secrets.read(self._connection, self._namespace, secrets.ROOT_SECRET)
+                if self._keeper.version != before:  # written while we read
+                    self._news.set()
+                    continue
+                for event in self._keeper.take(latest, self._clock()):
+                    log_event(event)
+                backoff.reset()
+            except StorageError as error:
+                if str(error) != said:
+                    _LOG.error("the stored keys are not taken", extra=fields(reason=(said := str(error))))
+            except Trouble as trouble:
+                _LOG.warning("the stored keys are not read", extra=fields(reason=str(trouble)))
+                self._news.set()
+                await asyncio.sleep(backoff.pause().total_seconds())
+
+
+def _token_reviews(connection: Connection, server: Server) -> TokenReviews:
+    settings = server.settings
+    here = {"", settings.cluster_id}
+    return TokenReviews(
+        lambda cluster: connection if cluster in here else None,
+        lambda: mesh_of(server).trust_domain,
+        server.instruments.metrics.token_reviews.add,
+        _audiences(settings),
+    )
+
+
+def _audiences(settings: Settings) -> frozenset[str]:
+    return frozenset(text.strip() for text in settings.token_audiences.split(",")) - {""}
+
+
+def _root_certificates(
+    authority: MeshAuthority, connection: Connection, lease: leases.Lease, random: Random
+) -> RootCertificates:
+    rules = Rules(
+        roots=lambda: b"".join(authority.keeper.authority.roots).decode(),
+        selected=lambda labels: selected(mesh_of(authority.server).discovery_selectors, labels),
+        allowed=lambda: lease.held,
+    )
+    return RootCertificates(connection, rules, random, authority.server.instruments.metrics.root_writes.add, Timing())
+
+
+def _counted(server: Server) -> Callable[[Happened], None]:
+    failures = server.instruments.metrics.failures
+    return lambda happened: failures.add("secrets") if happened is Happened.FAILED else None
+
+
+@contextlib.asynccontextmanager
+async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Work that goes on beside something else, and is ended with it."""
+    tasks = [asyncio.create_task(one) for one in work]
+    for task in tasks:
+        task.add_done_callback(_tell_of_its_end)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _tell_of_its_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        _LOG.critical("work has ended that should not", exc_info=task.exception())
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], random: Random) -> T:
+    """What an API server answers in the end: it may be on its way up, or may not yet let us. Raises `StorageError`."""
+    backoff = Backoff(random, *_PAUSES)
+    while True:
+        try:
+            return await ask()
+        except (Trouble, secrets.Unheard) as trouble:
+            _LOG.warning("waiting for the API server", extra=fields(reason=str(trouble)))
+        await asyncio.sleep(backoff.pause().total_seconds())
