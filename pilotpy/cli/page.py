@@ -6,6 +6,7 @@ No proxy of the environment comes between: the addresses are those of machines t
 from __future__ import annotations
 
 from datetime import timedelta
+from http.client import HTTPException
 from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -26,9 +27,10 @@ def page(address: str, path: str, *, method: str = "GET", body: str = "", token:
             text: str = answer.read().decode()
             return text
     except HTTPError as error:
-        said = error.read(1000).decode(errors="replace").strip()
+        with error:
+            said = error.read(1000).decode(errors="replace").strip()
         raise OSError(f"{url}: {error.code} {error.reason}{': ' if said else ''}{said}") from None
     except URLError as error:
         raise OSError(f"{url}: {error.reason}") from None
-    except ValueError as error:  # a port that is no number, an answer that is no text
+    except (HTTPException, ValueError) as error:  # a port that is no number, an answer that is no text or ends early
         raise OSError(f"{url}: {error}") from None

@@ -67,7 +67,7 @@ def _domains(domains: Sequence[str]) -> str:
     """The first two, without the ports and longer forms of a name that comes in a shorter one."""
     if len(domains) <= 1:
         return "".join(domains)
-    names = [domain for domain in domains if ":" not in domain or (domain.count(":") > 2 and domain.endswith("]"))]
+    names = [domain for domain in domains if ":" not in domain or domain.endswith("]")]
     short = [name for name in names if not any(_without(name, suffix) in names for suffix in _SUFFIXES)]
     more = len(short) - _SHOWN_DOMAINS
     return ", ".join(short[:_SHOWN_DOMAINS]) + (f" + {more} more..." if more > 0 else "")
