@@ -58,7 +58,8 @@ class Together:
             while True:
                 yield self._taken(*await _next(told, failed))
         finally:
-            failed.cancel()
+            for task in tasks:
+                task.cancel()
             await asyncio.gather(failed, *tasks, return_exceptions=True)
 
     def _taken(self, layer: int, changes: Iterable[Change]) -> list[Change]:

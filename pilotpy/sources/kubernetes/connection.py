@@ -21,6 +21,7 @@ import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+from yaml import YAMLError
 
 from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
 from pilotpy.sources.kubernetes.wire import JSON, Status
@@ -195,7 +196,7 @@ def _usable() -> Iterator[None]:
     try:
         yield
     # The loader stumbles over what is not as it expects, each thing in its own way.
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
         raise Unusable(f"cannot log in to the API server: {error}") from error
 
 

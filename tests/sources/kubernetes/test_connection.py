@@ -1,0 +1,121 @@
+"""Ways to log in, and what an API server's refusals come to."""
+
+import asyncio
+import sys
+from datetime import timedelta
+
+import pytest
+import yaml
+
+from pilotpy.sources.kubernetes.connection import connected, default_login, written_login
+from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
+from tests.sources.kubernetes.server import Answer, Server, failure, listing
+
+EXEC = "client.authentication.k8s.io/v1"
+
+
+def kubeconfig(server, user):
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+
+
+def asked(script, ask, user=None, path=None):
+    """What comes of asking a server that follows a script, and the tokens that it was shown."""
+
+    async def story():
+        server = Server(script)
+        async with server.running():
+            written = kubeconfig(server.url, user or {})
+            if path is not None:
+                path.write_text(yaml.safe_dump(written))
+            login = default_login(path) if path is not None else written_login(written)
+            async with connected(login) as connection:
+                return await ask(connection), server.tokens
+
+    return asyncio.run(story())
+
+
+def read(connection):
+    return connection.ask("GET", "/api", patience=timedelta(seconds=0.5))
+
+
+def test_a_token_of_a_kubeconfig_is_shown(tmp_path):
+    body, tokens = asked([listing("1")], read, {"token": "abc"}, tmp_path / "config")
+    assert (body[:1], tokens) == (b"{", ["Bearer abc"])
+
+
+def test_a_program_is_asked_for_a_token_and_again_when_it_is_refused(tmp_path):
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "import json, pathlib\n"
+        f"count = pathlib.Path({str(tmp_path / 'count')!r})\n"
+        "turn = int(count.read_text()) + 1 if count.exists() else 1\n"
+        "count.write_text(str(turn))\n"
+        f"print(json.dumps(dict(apiVersion={EXEC!r}, kind='ExecCredential', status=dict(token='turn-%d' % turn))))\n"
+    )
+    user = {"exec": {"apiVersion": EXEC, "command": sys.executable, "args": [str(plugin)]}}
+    _, tokens = asked([failure(401, "Unauthorized"), listing("1")], read, user)
+    assert tokens == ["Bearer turn-1", "Bearer turn-2"]
+
+
+def test_who_is_refused_twice_is_told():
+    with pytest.raises(Refused) as refused:
+        asked([failure(401, "Unauthorized")] * 2, read, {"token": "abc"})
+    assert refused.value.status == 401
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "reason", "after"),
+    [
+        (failure(409, "AlreadyExists"), 409, "AlreadyExists", None),
+        (failure(429, "TooManyRequests", Retry_After="7"), 429, "TooManyRequests", timedelta(seconds=7)),
+        (failure(503, Retry_After="soon"), 503, "", None),
+        (Answer(502, b"<html>bad gateway</html>"), 502, "", None),
+        (Answer(500, b""), 500, "", None),
+    ],
+)
+def test_a_refusal_says_why(answer, status, reason, after):
+    with pytest.raises(Refused) as refused:
+        asked([answer], read)
+    assert (refused.value.status, refused.value.reason, refused.value.retry_after) == (status, reason, after)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(chunked=True, ending="stall"), Answer(body=b"half", chunked=True, ending="cut")],
+    ids=["nothing comes", "the connection breaks"],
+)
+def test_no_answer_is_trouble(answer):
+    with pytest.raises(Unreachable):
+        asked([answer], read)
+
+
+def test_nobody_listens():
+    async def story():
+        async with connected(written_login(kubeconfig("http://127.0.0.1:9", {}))) as connection:
+            await read(connection)
+
+    with pytest.raises(Unreachable):
+        asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "clusters: 7", "kind: Config\ncurrent-context: x\ncontexts: []", ": : :", "a: &a [*a]"],
+)
+def test_a_kubeconfig_that_is_none_is_said(tmp_path, text):
+    path = tmp_path / "config"
+    path.write_text(text)
+    with pytest.raises(Unusable):
+        asyncio.run(default_login(path)())
+
+
+def test_a_kubeconfig_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(Unusable):
+        asyncio.run(default_login(tmp_path / "none")())
