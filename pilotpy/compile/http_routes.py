@@ -37,7 +37,7 @@ from pilotpy.mesh.virtual_services import Rule, holds, rules
 from pilotpy.model.resource import Ref
 from pilotpy.model.virtual_service import Destination, HTTPMatchRequest
 from pilotpy.schema.re2 import RE2
-from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
+from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Decorator, Route, RouteAction
 
 # What a rule asks for, in the order in which it is written into a route. An action (redirect, response, forwarding) is
 # taken by the first that is asked for. From timeouts to retries all is about forwarded requests only.
@@ -56,6 +56,7 @@ FEATURES: Final = (
 )
 
 _ROUTES_FIELD: Final = 3  # of VirtualHost
+_DEFAULT: Final = serialised(Route(name="default", match=everything()))
 
 
 def _unavailable() -> bytes:
@@ -92,17 +93,29 @@ def ruled_routes(q: Asking, ref: Ref, port: int, seen_from: Vantage) -> bytes:
 @query(otherwise=lambda key, applied, port: UNAVAILABLE)  # noqa: ARG005 - named as the query names them
 def default_routes(q: Asking, key: ServiceKey, applied: tuple[Ref, ...], port: int) -> bytes:
     """The route of a service's port that no VirtualService says anything about, as a field of a virtual host."""
-    route = Route(name="default", match=everything())
-    route.decorator.operation = f"{key.host}:{port}/*"
-    route.route.cluster = cluster_name(port, "", key.host)
-    timeouts.bound(route.route, timeouts.NONE)
+    operation = delimited(Decorator.OPERATION_FIELD_NUMBER, f"{key.host}:{port}/*".encode())
+    cluster = delimited(RouteAction.CLUSTER_FIELD_NUMBER, cluster_name(port, "", key.host).encode())
+    action = q(default_action, applied, port) if applied else q(default_action, (), 0)
+    route = (
+        _DEFAULT,
+        delimited(Route.ROUTE_FIELD_NUMBER, cluster + action),
+        delimited(Route.DECORATOR_FIELD_NUMBER, operation),
+    )
+    return delimited(_ROUTES_FIELD, b"".join(route))
+
+
+@query
+def default_action(q: Asking, applied: tuple[Ref, ...], port: int) -> bytes:
+    """What the routes of services under some rules do with a request, in wire format and but for the cluster."""
+    action = RouteAction()
+    timeouts.bound(action, timeouts.NONE)
     if applied:
         balancing = q(traffic_rule, applied).policy(port).load_balancer
-        hash_policy.add(route.route, balancing.consistent_hash if balancing else None)
+        hash_policy.add(action, balancing.consistent_hash if balancing else None)
     policy = retries.retry_policy(q(route_settings).retries)
     if policy is not None:
-        route.route.retry_policy.CopyFrom(policy)
-    return delimited(_ROUTES_FIELD, serialised(route))
+        action.retry_policy.CopyFrom(policy)
+    return serialised(action)
 
 
 def _routes(rule: Rule, site: Site, held: set[int]) -> Iterator[Route]:

@@ -51,9 +51,7 @@ def outbound_listener_filters(chains: Sequence[FilterChain]) -> list[ListenerFil
     return found
 
 
-def inbound_listener_filters(
-    chains: Sequence[FilterChain], *, captured: bool, as_client: bool
-) -> list[ListenerFilter]:
+def inbound_listener_filters(chains: Sequence[FilterChain], *, captured: bool, as_client: bool) -> list[ListenerFilter]:
     """What restores the addresses of captured connections, then the inspectors.
 
     ``as_client``: connections to the workload are to come from the client's address.

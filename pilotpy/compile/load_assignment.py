@@ -26,14 +26,14 @@ def load_assignment(name: str, groups: Iterable[Group]) -> bytes:
 
 def _locality_endpoints(group: Group) -> bytes:
     # What endpoints of one workload have in common is most of their bytes.
-    alike: dict[tuple[str, Health, int, str], bytes] = {}
+    alike: dict[tuple[object, ...], bytes] = {}
     pieces = [delimited(1, _locality(group.locality))]
-    for endpoint in group.endpoints:
-        kind = (_workload(endpoint), endpoint.health, endpoint.weight, endpoint.tls_mode)
+    for one in group.endpoints:
+        kind = (one.labels, one.workload, one.namespace, one.cluster, one.health, one.weight, one.tls_mode)
         shared = alike.get(kind)
         if shared is None:
-            shared = alike[kind] = _shared(*kind)
-        pieces.append(delimited(2, delimited(1, delimited(1, _address(endpoint))) + shared))
+            shared = alike[kind] = _shared(one)
+        pieces.append(delimited(2, delimited(1, delimited(1, _address(one))) + shared))
     pieces += (delimited(3, integer(1, group.weight)), integer(5, group.priority))
     return b"".join(pieces)
 
@@ -42,11 +42,11 @@ def _locality(locality: Locality) -> bytes:
     return b"".join(delimited(field, part.encode()) for field, part in enumerate(locality, 1) if part)
 
 
-def _shared(workload: str, health: Health, weight: int, tls_mode: str) -> bytes:
-    metadata = filter_metadata(ISTIO, {"workload": workload})
-    if tls_mode:
-        metadata = filter_metadata(_SOCKET_MATCH, {"tlsMode": tls_mode}) + metadata
-    return integer(2, _HEALTH[health]) + delimited(3, metadata) + delimited(4, integer(1, weight))
+def _shared(endpoint: Endpoint) -> bytes:
+    metadata = filter_metadata(ISTIO, {"workload": _workload(endpoint)})
+    if endpoint.tls_mode:
+        metadata = filter_metadata(_SOCKET_MATCH, {"tlsMode": endpoint.tls_mode}) + metadata
+    return integer(2, _HEALTH[endpoint.health]) + delimited(3, metadata) + delimited(4, integer(1, endpoint.weight))
 
 
 def _address(endpoint: Endpoint) -> bytes:

@@ -12,7 +12,6 @@ own to listen and services of its own behind it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -21,6 +20,7 @@ from pilotpy.engine import Asking, query
 from pilotpy.mesh.addresses import is_contested
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.endpoints import endpoints
+from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Port, Protocol, Registry, Resolution, Service, ServiceKey
 from pilotpy.mesh.services import service
@@ -86,14 +86,14 @@ def offered(ports: tuple[Port, ...], only: tuple[int, ...]) -> tuple[Port, ...]:
 
 def vips(service: Service) -> tuple[str, ...]:
     """The addresses that the service listens at by itself; may be empty. Never a range of addresses."""
-    own = tuple(address for address in service.addresses if _is_address(address))
+    own = tuple(address for address in service.addresses if is_address(address))
     # A Kubernetes service has an address per family, a ServiceEntry stands for a service per address.
     return own[:1] if service.registry is Registry.KUBERNETES else own
 
 
 def ranges(service: Service) -> tuple[str, ...]:
     """The ranges of addresses (CIDR) that the service is behind; may be empty."""
-    return tuple(address for address in service.addresses if not _is_address(address))
+    return tuple(address for address in service.addresses if not is_address(address))
 
 
 def is_headless(service: Service) -> bool:
@@ -207,7 +207,7 @@ def _addressed(q: Asking, found: Service, port: Port, manner: Manner) -> Iterato
         yield Slot(manner.bind, port.number, manner.bound)
     elif is_headless(found) and not _is_alone(q, found, port):
         known = dict.fromkeys(one.address for one in q(endpoints, found.key, port.name))
-        yield from (Slot(address, port.number) for address in known if _is_address(address))
+        yield from (Slot(address, port.number) for address in known if is_address(address))
     else:
         addresses = vips(found)
         yield from (Slot(address, port.number) for address in addresses)
@@ -231,11 +231,3 @@ def _together(found: Iterable[Claims]) -> Claims:
         http |= one.http
         raw += one.raw
     return Claims(frozenset(http), tuple(sorted(raw)))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -17,7 +17,7 @@ from pilotpy.compile.naming import PASSTHROUGH
 from pilotpy.compile.route_match import everything
 from pilotpy.compile.route_settings import route_settings
 from pilotpy.compile.vantage import Vantage, toward
-from pilotpy.compile.wire import delimited, serialised
+from pilotpy.compile.wire import delimited, integer, serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.aliases import aliases
 from pilotpy.mesh.services import service
@@ -79,8 +79,13 @@ def fallback_host(q: Asking, fallback: Fallback) -> Rope:
 def _field(name: str, domains: tuple[str, ...], routes: bytes, *, attempts_counted: bool) -> Rope:
     if not domains:
         return NOTHING
-    host = VirtualHost(name=name, domains=domains, include_request_attempt_count=attempts_counted)
-    return Rope([delimited(_FIELD, serialised(host) + routes)])
+    host = [
+        delimited(VirtualHost.NAME_FIELD_NUMBER, name.encode()),
+        *(delimited(VirtualHost.DOMAINS_FIELD_NUMBER, domain.encode()) for domain in domains),
+        routes,
+        integer(VirtualHost.INCLUDE_REQUEST_ATTEMPT_COUNT_FIELD_NUMBER, attempts_counted),
+    ]
+    return Rope([delimited(_FIELD, b"".join(host))])
 
 
 def _routes(q: Asking, selected: Selected, port: int, seen_from: Vantage) -> bytes:

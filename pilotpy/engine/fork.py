@@ -83,12 +83,12 @@ class Fork(Engine):
         copy.changed, copy.verified, copy.doubtful = node.changed, node.verified, node.doubtful
         return copy
 
-    def _node(self, query: Query[..., Any], args: Key) -> Node:
+    def _asked(self, query: Query[..., Any], args: Key) -> Node:
         lent = self._lent(query, args)
         # What ran below after the fork was made may have read inputs that are different here.
         if lent is not None and not lent.doubtful and lent.ran <= self._ran_below:
             return lent
-        return super()._node(query, args)
+        return super()._asked(query, args)
 
     def _cell(self, cell: Cell) -> Node:
         # Below, an index may have been built and read only after the fork wrote to its kind.

@@ -173,7 +173,7 @@ class Engine:
     def __call__(self, query: Query[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Answer ``q(query, ...)``."""
         assert not kwargs, "a query's key is positional"
-        node = self._nodes[query].get(args) or self._node(query, args)
+        node = self._nodes[query].get(args) or self._asked(query, args)
         if node.doubtful:
             self._make_sure(node)
         node.idle = 0
@@ -215,9 +215,11 @@ class Engine:
     # -- the graph -------------------------------------------------------------------------------
 
     def _node(self, query: Query[..., Any], args: Key) -> Node:
-        node = self._nodes[query].get(args)
-        if node is None:
-            node = self._nodes[query][args] = Node(self, query, args)
+        return self._nodes[query].get(args) or self._asked(query, args)
+
+    def _asked(self, query: Query[..., Any], args: Key) -> Node:
+        """Return the node of a query that was not asked here yet."""
+        node = self._nodes[query][args] = Node(self, query, args)
         return node
 
     def _cell(self, cell: Cell) -> Node:

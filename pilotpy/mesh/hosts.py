@@ -6,10 +6,13 @@ From what users write in ``host`` and ``hosts`` to what queries compare. Follows
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 DOMAIN: Final = "cluster.local"
+_BYTE: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4: Final = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}")
 
 
 class KubernetesName(NamedTuple):
@@ -46,6 +49,8 @@ def whole(host: str, namespace: str) -> str:
 
 def is_address(host: str) -> bool:
     """Tell whether a host is an IP address."""
+    if ":" not in host:
+        return _IPV4.fullmatch(host) is not None  # ten times as fast, and asked of every address there is
     try:
         ip_address(host)
     except ValueError:

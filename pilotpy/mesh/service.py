@@ -104,6 +104,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 class Health(Enum):
     """An endpoint's readiness, in Envoy's words."""
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and each of all endpoints is looked up by it
+
     HEALTHY = "HEALTHY"
     UNHEALTHY = "UNHEALTHY"
     DRAINING = "DRAINING"
