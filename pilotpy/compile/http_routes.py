@@ -27,7 +27,7 @@ from pilotpy.compile.naming import cluster_name, outbound_name
 from pilotpy.compile.pieces import origin
 from pilotpy.compile.route_match import everything, is_everything, match_flaws, route_match
 from pilotpy.compile.route_settings import route_settings
-from pilotpy.compile.route_site import Site
+from pilotpy.compile.route_site import NOT_RE2, Site
 from pilotpy.compile.vantage import Vantage
 from pilotpy.compile.wire import delimited, serialised
 from pilotpy.engine import Asking, query
@@ -126,7 +126,7 @@ def _routes(rule: Rule, site: Site, held: set[int]) -> Iterator[Route]:
             continue
         flaws = list(match_flaws(match))
         for field, why in flaws:
-            site.report(f"match[{number}].{field}", f"The match is left out: {why}", RE2, code="PP0425")
+            site.report(f"match[{number}].{field}", f"The match is left out: {why}", RE2, code=NOT_RE2)
         if flaws:
             continue
         route = _route(rule, match, site)

@@ -127,9 +127,11 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
         metadata = msgspec.convert(copy["metadata"], _Metadata)
         spec = msgspec.convert(_payload(schema, copy), schema.spec, dec_hook=custom)
     except msgspec.ValidationError as error:  # what problems() does not know about
-        return Decoded(None, [Problem("", f"Not readable: {error}").finding(ref)])
+        return Decoded(
+            None, [Problem("", f"Not readable: {error}", "Write it as the API describes the kind").finding(ref)]
+        )
     except RecursionError:
-        return Decoded(None, [Problem("", "Too many levels deep").finding(ref)])
+        return Decoded(None, [Problem("", "Too many levels deep", "Take out levels that no field has").finding(ref)])
     return Decoded(_resource(schema, metadata, spec, namespace), findings)
 
 
@@ -153,7 +155,7 @@ def _unknown(kind: str, api_version: str, raw: Mapping[str, Any], namespace: str
     group, _, version = api_version.rpartition("/")
     ref = _best_ref(kind, raw, namespace)
 
-    def finding(code: str, severity: Severity, message: str, hint: str = "") -> list[Finding]:
+    def finding(code: str, severity: Severity, message: str, hint: str) -> list[Finding]:
         field = "apiVersion" if "apiVersion" in message else "kind"
         return [Finding(code=code, severity=severity, message=message, ref=ref, field=field, hint=hint)]
 
@@ -163,7 +165,8 @@ def _unknown(kind: str, api_version: str, raw: Mapping[str, Any], namespace: str
             codes.UNKNOWN_KIND, Severity.ERROR, f"{kind} has no apiVersion {version!r}", f"Versions are {wanted}"
         )
     if kind in RECOGNISED.get(group, ()):
-        return finding(codes.NOT_COMPILED, Severity.WARNING, f"{kind} of {group} is not served yet: it has no effect")
+        message = f"{kind} of {group} is not served yet: it has no effect"
+        return finding(codes.NOT_COMPILED, Severity.WARNING, message, "Leave it out; or keep it, if that will do")
     if group in IRRELEVANT_GROUPS or kind in IRRELEVANT.get(group, ()):
         return []
     groups = sorted(known or "core" for known, name in SCHEMAS if name == kind)
@@ -176,7 +179,7 @@ def _unknown(kind: str, api_version: str, raw: Mapping[str, Any], namespace: str
         codes.UNKNOWN_KIND,
         Severity.ERROR if ours else Severity.INFO,
         f"Nothing is known of kind {kind} in {api_version}",
-        f"Did you mean {near[0]}?" if near else "",
+        f"Did you mean {near[0]}?" if near else "Leave it out, or mend kind and apiVersion",
     )
 
 

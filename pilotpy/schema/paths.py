@@ -31,5 +31,5 @@ def remove(value: Any, path: str) -> None:
     *outer, last = steps(path)
     for step in outer:
         value = value[step]
-    if isinstance(value, list) or last in value:
+    if last in (range(len(value)) if isinstance(value, list) else value):
         del value[last]

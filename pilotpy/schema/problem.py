@@ -45,7 +45,9 @@ def bounded(problems: Problems) -> list[Problem]:
     """The problems, if they are not too many to be of use; else the first ones, and an error that says so."""
     found = list(islice(problems, MOST_PROBLEMS + 1))
     if len(found) > MOST_PROBLEMS:
-        found[-1] = Problem(found[-1].field, f"More than {MOST_PROBLEMS} problems: the rest is not looked at")
+        found[-1] = Problem(
+            found[-1].field, f"More than {MOST_PROBLEMS} problems: the rest is not looked at", "Mend these first"
+        )
     return found
 
 

@@ -132,7 +132,7 @@ def _duration(value: Any, _shape: inspect.CustomType, path: str) -> Problems:
     try:
         custom(Duration, value)
     except ValueError as error:
-        yield Problem(path, str(error))
+        yield Problem(path, str(error), "Write a number with a unit: 1.5s, 250ms, 1h30m")
 
 
 def _time(value: Any, _shape: inspect.DateTimeType, path: str) -> Problems:

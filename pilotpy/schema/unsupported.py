@@ -147,7 +147,8 @@ def _fields(spec: Any, at: str, table: Mapping[str, str]) -> Problems:
 
 
 def _without_effect(field: str, name: str, instead: str) -> Problem:
-    return warning(field, f"{name} has no effect yet: {instead}", code=codes.NOT_COMPILED)
+    hint = f"Leave {name} out; or keep it, if that will do"
+    return warning(field, f"{name} has no effect yet: {instead}", hint, codes.NOT_COMPILED)
 
 
 def _written(value: Any, steps: list[str], at: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from pilotpy.compile.features.shares import per_hundred
-from pilotpy.compile.route_site import Site
+from pilotpy.compile.route_site import NOT_RE2, Site
 from pilotpy.compile.string_match import flaw, is_presence, matcher
 from pilotpy.compile.wire import packed
 from pilotpy.model.virtual_service import CorsPolicy, HTTPRoute, StringMatch
@@ -38,7 +38,7 @@ def _policy(wanted: CorsPolicy, site: Site) -> cors_pb2.CorsPolicy:
     policy.forward_not_matching_preflights.value = wanted.unmatched_preflights != "IGNORE"
     for index, origin in enumerate(wanted.allow_origins or _exactly(wanted.allow_origin)):
         if why := "it names none" if is_presence(origin) else flaw(origin):
-            site.report(f"corsPolicy.allowOrigins[{index}]", f"The origin is left out: {why}", RE2, code="PP0425")
+            site.report(f"corsPolicy.allowOrigins[{index}]", f"The origin is left out: {why}", RE2, code=NOT_RE2)
         else:
             policy.allow_origin_string_match.append(matcher(origin))
     if wanted.max_age is not None:

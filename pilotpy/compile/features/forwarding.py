@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from pilotpy.compile.features.headers import add_to, authority
-from pilotpy.compile.route_site import Site
+from pilotpy.compile.route_site import PASSED_OVER, Site
 from pilotpy.model.virtual_service import HTTPRoute, HTTPRouteDestination
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
 
@@ -47,7 +47,9 @@ def _to_several(route: Route, several: tuple[HTTPRouteDestination, ...], site: S
     for index, to in enumerate(several):
         if to.weight <= 0:
             if to.weight < 0:
-                site.report(f"route[{index}].weight", "A negative weight counts as 0", "use 0 or more", code="PP0423")
+                site.report(
+                    f"route[{index}].weight", "A negative weight counts as 0", "use 0 or more", code=PASSED_OVER
+                )
             continue
         if to.destination is None:
             site.refuse(route, f"route[{index}].destination", "A route needs a destination", "name a host")

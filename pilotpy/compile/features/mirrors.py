@@ -6,7 +6,7 @@ Source: Envoy ``config/route/v3/route_components.proto``; Istio ``HTTPMirrorPoli
 from __future__ import annotations
 
 from pilotpy.compile.features.shares import per_hundred, per_million
-from pilotpy.compile.route_site import Site
+from pilotpy.compile.route_site import PASSED_OVER, Site
 from pilotpy.model.virtual_service import Destination, HTTPRoute, Percent
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route
 from pilotpy_protos.envoy.type.v3.percent_pb2 import FractionalPercent
@@ -21,7 +21,10 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
     for index, mirror in enumerate(rule.mirrors):
         if mirror.destination is None:
             site.report(
-                f"mirrors[{index}].destination", "A mirror needs a destination; left out", "name a host", code="PP0423"
+                f"mirrors[{index}].destination",
+                "A mirror needs a destination; left out",
+                "name a host",
+                code=PASSED_OVER,
             )
         else:
             _mirror(route, mirror.destination, _share(mirror.percentage), f"mirrors[{index}].destination", site)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
-from pilotpy.compile.route_site import Site
+from pilotpy.compile.route_site import PASSED_OVER, Site
 from pilotpy.compile.wire import packed
 from pilotpy.model.virtual_service import HTTPRetry, HTTPRoute
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import RetryPolicy, Route
@@ -39,7 +39,7 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
 
     def report(field: str, message: str, hint: str) -> None:
         if rule.retries is not None:
-            site.report(f"retries.{field}", message, hint, code="PP0423")
+            site.report(f"retries.{field}", message, hint, code=PASSED_OVER)
 
     policy = retry_policy(wanted, hashed=hashed, report=report)
     if policy is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from pilotpy.compile.route_site import Site
+from pilotpy.compile.route_site import PASSED_OVER, Site
 from pilotpy.model.virtual_service import HTTPRoute
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route, RouteAction
 
@@ -21,7 +21,7 @@ def write(route: Route, rule: HTTPRoute, site: Site) -> None:
         return
     timeout = rule.timeout or NONE
     if timeout < NONE:
-        site.report("timeout", "A negative timeout counts as none", "use 0s for none", code="PP0423")
+        site.report("timeout", "A negative timeout counts as none", "use 0s for none", code=PASSED_OVER)
         timeout = NONE
     bound(route.route, timeout)
 

@@ -35,7 +35,7 @@ def ports(listed: Sequence[str], at: str) -> Problems:
     """Port numbers as text; 0 is one."""
     for i, value in enumerate(listed):
         if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) <= 65535):
-            yield Problem(below(at, i), f"{value!r} is not a port number")
+            yield Problem(below(at, i), f"{value!r} is not a port number", "Write a number from 1 to 65535")
 
 
 def service_accounts(listed: Sequence[str], at: str) -> Problems:
@@ -44,7 +44,11 @@ def service_accounts(listed: Sequence[str], at: str) -> Problems:
         yield Problem(at, f"There are more than {_MOST_ACCOUNTS}")
     for i, value in enumerate(listed):
         if "*" in value or len(value) > 320 or value.count("/") > 1 or "" in value.split("/"):
-            yield Problem(below(at, i), f"{value[:320]!r} is not a service account, NAME or NAMESPACE/NAME")
+            yield Problem(
+                below(at, i),
+                f"{value[:320]!r} is not a service account, NAME or NAMESPACE/NAME",
+                "Write one of these forms",
+            )
 
 
 def wildcards(listed: Sequence[str], at: str) -> Problems:
@@ -78,7 +82,7 @@ def trust_domains(listed: Sequence[str], at: str) -> Problems:
     yield from wildcards(listed, at)
     for i, value in enumerate(listed):
         if "/" in value:
-            yield Problem(below(at, i), f"{value!r} is not a trust domain")
+            yield Problem(below(at, i), f"{value!r} is not a trust domain", "Write it as a host name: cluster.local")
 
 
 def path_templates(listed: Sequence[str], at: str) -> Problems:
@@ -139,4 +143,8 @@ def attribute(key: str, listed: Sequence[str], at: str, field: str) -> Problems:
     elif key in _GONE or key.startswith("destination.labels"):
         yield Problem(f"{at}.key", f"{key!r} is no longer an attribute", f"Use {_GONE.get(key, 'a selector')}")
     else:
-        yield Problem(f"{at}.key", f"{key!r} is not an attribute")
+        yield Problem(
+            f"{at}.key",
+            f"{key!r} is not an attribute",
+            "Write one that Istio has: source.ip, request.headers[x-id], ...",
+        )

@@ -80,7 +80,7 @@ def _rule(rule: Rule, at: str, *, deny: bool) -> Problems:
 def _source(source: Source, at: str) -> Problems:
     lists = fields(source)
     if not any(lists.values()):
-        yield Problem(at, "The source says nothing")
+        yield Problem(at, "The source says nothing", "Name somebody in it, or leave it out")
     if _given(lists, ("serviceAccounts",)) and _given(lists, ("principals", "namespaces")):
         yield Problem(at, "There are no serviceAccounts beside namespaces or principals")
     for name, listed in lists.items():
@@ -100,7 +100,7 @@ def _source(source: Source, at: str) -> Problems:
 def _operation(operation: Operation, at: str) -> Problems:
     lists = fields(operation)
     if not any(lists.values()):
-        yield Problem(at, "The operation says nothing")
+        yield Problem(at, "The operation says nothing", "Name a port, host, path or method, or leave it out")
     for name, listed in lists.items():
         here = f"{at}.{name}"
         yield from attributes.not_empty(listed, here)

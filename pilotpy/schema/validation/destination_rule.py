@@ -33,7 +33,7 @@ def destination_rule(resource: Resource[DestinationRule]) -> Problems:
     for i, subset in enumerate(spec.subsets):
         at = below("spec.subsets", i)
         if not names.is_label(subset.name):
-            yield Problem(f"{at}.name", f"{subset.name!r} is not a name for a subset")
+            yield Problem(f"{at}.name", f"{subset.name!r} is not a name for a subset", names.AS_LABEL)
         if subset.name in seen:
             yield Problem(f"{at}.name", f"There are two subsets {subset.name!r}")
         seen.add(subset.name)
@@ -51,7 +51,7 @@ def traffic_policy(policy: TrafficPolicy | None, at: str, namespace: str) -> Pro
     if policy is None:
         return
     if policy == TrafficPolicy():
-        yield Problem(at, "The policy says nothing")
+        yield Problem(at, "The policy says nothing", "Set one of its fields, or leave it out")
     if policy.tunnel and policy.proxy_protocol:
         yield Problem(at, "Only one of tunnel and proxyProtocol may be set")
     yield from _policy(policy, at, namespace)
@@ -60,7 +60,7 @@ def traffic_policy(policy: TrafficPolicy | None, at: str, namespace: str) -> Pro
         if port.port is None:
             yield Problem(f"{here}.port", "The port is missing")
         if PortTrafficPolicy(port=port.port) == port:
-            yield Problem(here, "The policy says nothing")
+            yield Problem(here, "The policy says nothing", "Set one of its fields, or leave it out")
         yield from _policy(port, here, namespace)
     if policy.tunnel:
         yield from _tunnel(policy.tunnel, f"{at}.tunnel")
@@ -84,7 +84,8 @@ def outlier_detection(detection: OutlierDetection | None, at: str) -> Problems:
         yield warning(f"{at}.consecutiveErrors", "consecutiveErrors is deprecated", hint)
     if detection.consecutive_local_origin_failures and not detection.split_external_local_origin_errors:
         message = "Failures of local origin only count once splitExternalLocalOriginErrors is true"
-        yield Problem(f"{at}.consecutiveLocalOriginFailures", message)
+        hint = "Set it to true"
+        yield Problem(f"{at}.consecutiveLocalOriginFailures", message, hint)
     yield from values.percent(detection.max_ejection_percent, f"{at}.maxEjectionPercent")
     yield from values.percent(detection.min_health_percent, f"{at}.minHealthPercent")
 
@@ -112,7 +113,11 @@ def _http(http: HTTPSettings, at: str) -> Problems:
         yield from values.not_negative(number, f"{at}.{field}")
     yield from values.duration(http.idle_timeout, f"{at}.idleTimeout")
     if http.h2_upgrade_policy == "UPGRADE" and http.use_client_protocol:
-        yield Problem(f"{at}.useClientProtocol", "The client's protocol is not kept where connections are upgraded")
+        yield Problem(
+            f"{at}.useClientProtocol",
+            "The client's protocol is not kept where connections are upgraded",
+            "Leave out one of useClientProtocol and h2UpgradePolicy",
+        )
     if http.http2_keep_alive:
         pings = http.http2_keep_alive
         for field, span in (("interval", pings.interval), ("timeout", pings.timeout)):

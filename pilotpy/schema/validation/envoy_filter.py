@@ -86,7 +86,9 @@ def _match(match: EnvoyConfigObjectMatch, apply_to: str, at: str) -> Problems:
     given = [name for name, one in matches.items() if one is not None]
     wanted = _MATCHED_BY.get(apply_to)
     if wanted and given and given != [wanted]:
-        yield Problem(f"{at}.{given[0]}", f"{apply_to} is matched by {wanted}")
+        yield Problem(
+            f"{at}.{given[0]}", f"{apply_to} is matched by {wanted}", f"Match by {wanted} alone, or leave the match out"
+        )
     chain = match.listener.filter_chain if match.listener else None
     if wanted == "listener" and chain and chain.filter:
         yield from _filter(chain.filter, apply_to, f"{at}.listener.filterChain.filter")
@@ -102,7 +104,11 @@ def _filter(match: FilterMatch, apply_to: str, at: str) -> Problems:
         yield Problem(f"{at}.name", "The filter's name is missing")
     elif match.sub_filter:
         if apply_to != "HTTP_FILTER":
-            yield Problem(f"{at}.subFilter", f"A match by subFilter is for HTTP_FILTER, not for {apply_to}")
+            yield Problem(
+                f"{at}.subFilter",
+                f"A match by subFilter is for HTTP_FILTER, not for {apply_to}",
+                "Leave subFilter out, or apply the patch to HTTP_FILTER",
+            )
         elif match.name not in _CONNECTION_MANAGERS:
             yield Problem(f"{at}.name", "Only envoy.filters.network.http_connection_manager has filters of its own")
         elif not match.sub_filter.name:

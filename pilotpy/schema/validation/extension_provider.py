@@ -70,4 +70,4 @@ def _service(service: str, at: str) -> Problems:
 
 def _status(text: str, at: str) -> Problems:
     if text and not (text.isascii() and text.isdigit() and 100 <= int(text[:4]) <= 511):
-        yield Problem(at, f"{text!r} is not a status of HTTP")
+        yield Problem(at, f"{text!r} is not a status of HTTP", "Write a number such as 403")

@@ -48,7 +48,9 @@ def traffic_extension(resource: Resource[traffic.TrafficExtension]) -> Problems:
 def _module(module: wasm.WasmPlugin | traffic.WasmConfig, at: str) -> Problems:
     yield from _url(module.url, f"{at}.url")
     if module.sha256 and not _SHA256.fullmatch(module.sha256):
-        yield Problem(f"{at}.sha256", "It is not a SHA-256 in lower case hexadecimal")
+        yield Problem(
+            f"{at}.sha256", "It is not a SHA-256 in lower case hexadecimal", "Write what sha256sum prints: 64 digits"
+        )
     if len(module.image_pull_secret) > 253:
         yield Problem(f"{at}.imagePullSecret", "A Secret's name has at most 253 characters")
     if len(module.plugin_name) > 256:
@@ -74,9 +76,9 @@ def _url(url: str, at: str) -> Problems:
     except ValueError:
         scheme = None
     if scheme is None or _BAD_ESCAPE.search(url):
-        yield Problem(at, f"{url!r} is not a URL")
+        yield Problem(at, f"{url!r} is not a URL", "Write it with its scheme: oci://registry.example/filter:v1")
     elif scheme not in _SCHEMES:
-        yield Problem(at, f"{scheme!r} is none of file, http, https and oci")
+        yield Problem(at, f"{scheme!r} is none of file, http, https and oci", "Use one of these")
 
 
 def _match(selectors: Sequence[wasm.TrafficSelector | traffic.TrafficSelector], at: str) -> Problems:

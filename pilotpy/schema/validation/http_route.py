@@ -85,7 +85,7 @@ def destination(given: Destination, at: str) -> Problems:
     else:
         yield from names.wildcard_domain(given.host, f"{at}.host")
     if given.subset and not names.is_label(given.subset):
-        yield Problem(f"{at}.subset", f"{given.subset!r} is not the name of a subset")
+        yield Problem(f"{at}.subset", f"{given.subset!r} is not the name of a subset", names.AS_LABEL)
     if given.port is not None:
         yield from names.port(given.port.number, f"{at}.port.number")
 
@@ -96,7 +96,7 @@ def weights(route: Sequence[HTTPRouteDestination | RouteDestination], at: str) -
         yield from values.not_negative(one.weight, f"{below(at, i)}.weight")
     total = sum(one.weight for one in route)
     if len(route) > 1 and total == 0:
-        yield Problem(at, "The weights are all 0")
+        yield Problem(at, "The weights are all 0", "Give one destination a weight above 0")
 
 
 def retries(policy: HTTPRetry | None, at: str) -> Problems:
@@ -107,12 +107,20 @@ def retries(policy: HTTPRetry | None, at: str) -> Problems:
     if policy.attempts == 0 and (
         policy.per_try_timeout is not None or policy.retry_on or policy.retry_remote_localities is not None
     ):
-        yield Problem(at, "With 0 attempts there are no retries to be configured")
+        yield Problem(
+            at,
+            "With 0 attempts there are no retries to be configured",
+            "Leave all but attempts out, or allow 1 at least",
+        )
     yield from values.duration(policy.per_try_timeout, f"{at}.perTryTimeout")
     yield from values.duration(policy.backoff, f"{at}.backoff")
     for word in policy.retry_on.split(",") if policy.retry_on else ():
         if word not in _RETRY_ON and word not in _STATUSES:
-            yield Problem(f"{at}.retryOn", f"{word!r} is not a reason to retry")
+            yield Problem(
+                f"{at}.retryOn",
+                f"{word!r} is not a reason to retry",
+                "Write words of Envoy (5xx, reset) or gRPC (unavailable), or a status",
+            )
 
 
 def _conflicts(route: HTTPRoute, at: str, *, delegate: bool) -> Problems:
@@ -160,7 +168,7 @@ def _match(match: HTTPMatchRequest, at: str) -> Problems:
     yield from names.labels(match.source_labels, f"{at}.sourceLabels")
     yield from names.gateways(match.gateways, f"{at}.gateways")
     if match.source_namespace and not names.is_label(match.source_namespace):
-        yield Problem(f"{at}.sourceNamespace", f"{match.source_namespace!r} is not a namespace")
+        yield Problem(f"{at}.sourceNamespace", f"{match.source_namespace!r} is not a namespace", names.AS_LABEL)
 
 
 def _cors(policy: CorsPolicy | None, at: str) -> Problems:
@@ -169,12 +177,18 @@ def _cors(policy: CorsPolicy | None, at: str) -> Problems:
     for i, origin in enumerate(policy.allow_origins):
         here = below(f"{at}.allowOrigins", i)
         if not (origin.exact or origin.prefix or origin.regex):
-            yield Problem(here, "An origin is matched by exact, prefix or regex, and not by nothing")
+            yield Problem(
+                here,
+                "An origin is matched by exact, prefix or regex, and not by nothing",
+                "Write exact: https://shop.example",
+            )
         elif origin.regex is not None:
             yield from values.regex(origin.regex, f"{here}.regex")
     for i, method in enumerate(policy.allow_methods):
         if method not in _METHODS:
-            yield Problem(below(f"{at}.allowMethods", i), f"{method!r} is not a method of HTTP")
+            yield Problem(
+                below(f"{at}.allowMethods", i), f"{method!r} is not a method of HTTP", "Write it in capitals: GET"
+            )
     for field, listed in (("allowHeaders", policy.allow_headers), ("exposeHeaders", policy.expose_headers)):
         for i, name in enumerate(listed):
             yield from values.listed_header_name(name, below(f"{at}.{field}", i))
@@ -212,7 +226,11 @@ def _redirect(redirect: HTTPRedirect | None, matches: tuple[HTTPMatchRequest, ..
     elif not (redirect.uri or redirect.prefix_rewrite or redirect.authority or redirect.scheme or port):
         yield Problem(at, "One of uri, prefixRewrite, authority, scheme and port is needed")
     if redirect.redirect_code and not 300 <= redirect.redirect_code <= 399:
-        yield Problem(f"{at}.redirectCode", f"{redirect.redirect_code} is not a redirect, 300 to 399")
+        yield Problem(
+            f"{at}.redirectCode",
+            f"{redirect.redirect_code} is not a redirect, 300 to 399",
+            "Write 301, 302, 303, 307 or 308",
+        )
     if redirect.scheme not in {"", "http", "https"}:
         yield Problem(f"{at}.scheme", f"{redirect.scheme!r} is neither http nor https")
     if redirect.port:
@@ -252,4 +270,6 @@ def _one_authority(rewrite: HTTPRewrite | None, headers: Headers | None, at: str
         for given in (headers.request.set, headers.request.add):
             written += [value for name, value in given.items() if values.is_host(name)]
     if len(written) > 1:
-        yield Problem(at, f"The host is rewritten in several places: to {' and '.join(written)}")
+        yield Problem(
+            at, f"The host is rewritten in several places: to {' and '.join(written)}", "Write it in one of them"
+        )

@@ -53,7 +53,9 @@ def _consistent_hash(settings: ConsistentHashLB, at: str) -> Problems:
         if settings.ring_hash or settings.maglev:
             yield Problem(at, "Only one of minimumRingSize, ringHash and maglev may be set")
     if settings.maglev and not (0 < settings.maglev.table_size < _LARGEST_TABLE and _prime(settings.maglev.table_size)):
-        yield Problem(f"{at}.maglev.tableSize", f"The size is a prime number below {_LARGEST_TABLE}")
+        yield Problem(
+            f"{at}.maglev.tableSize", f"The size is a prime number below {_LARGEST_TABLE}", "Write one, such as 65537"
+        )
 
 
 def _cookie(cookie: HTTPCookie, at: str) -> Problems:
@@ -76,7 +78,7 @@ def _warmup(warmup: WarmupConfiguration, at: str) -> Problems:
     if (warmup.minimum_percent or 0) > 100:
         yield Problem(f"{at}.minimumPercent", f"{warmup.minimum_percent} is more than 100")
     if warmup.aggression is not None and warmup.aggression <= 0:
-        yield Problem(f"{at}.aggression", f"{warmup.aggression} is not above 0")
+        yield Problem(f"{at}.aggression", f"{warmup.aggression} is not above 0", "Write 1.0 for a steady increase")
 
 
 def locality(settings: LocalityLoadBalancerSetting | None, at: str, *, outliers: bool) -> Problems:
@@ -86,13 +88,15 @@ def locality(settings: LocalityLoadBalancerSetting | None, at: str, *, outliers:
     if settings.distribute and settings.failover:
         yield Problem(at, "Only one of distribute and failover may be set")
     if settings.failover and (mixed := _TOPOLOGY & set(settings.failover_priority)):
-        yield Problem(f"{at}.failoverPriority", f"With failover there is no priority by {', '.join(sorted(mixed))}")
+        hint = "Leave them out of failoverPriority, or leave failover out"
+        message = f"With failover there is no priority by {', '.join(sorted(mixed))}"
+        yield Problem(f"{at}.failoverPriority", message, hint)
     for i, one in enumerate(settings.distribute):
         here = f"{below(f'{at}.distribute', i)}.to"
         if any(not 1 <= share <= 100 for share in one.to.values()):
             yield Problem(here, "Each share is from 1 to 100")
         elif (total := sum(one.to.values())) != 100:
-            yield Problem(here, f"The shares add up to {total}, not to 100")
+            yield Problem(here, f"The shares add up to {total}, not to 100", "Write percentages")
         yield from _localities(one.to, here)
     yield from _localities((one.from_ for one in settings.distribute), f"{at}.distribute")
     fails_over = bool(settings.failover or settings.failover_priority)
@@ -104,7 +108,7 @@ def zone_aware(settings: ZoneAwareLoadBalancerSetting | None, at: str, *, outlie
     if settings is None:
         return
     if mixed := _TOPOLOGY & set(settings.failover_priority):
-        yield Problem(f"{at}.failoverPriority", f"Envoy itself sees to {', '.join(sorted(mixed))}")
+        yield Problem(f"{at}.failoverPriority", f"Envoy itself sees to {', '.join(sorted(mixed))}", "Leave them out")
     fails_over = bool(settings.failover or settings.failover_priority)
     yield from _failovers(settings.failover, at, blind=fails_over and not outliers)
 

@@ -65,7 +65,9 @@ def _network(network: Network, at: str) -> Problems:
         if endpoints.from_cidr is not None:
             yield from names.subnet(endpoints.from_cidr, f"{here}.fromCidr")
         if endpoints.from_registry is not None and not names.is_label(endpoints.from_registry):
-            yield Problem(f"{here}.fromRegistry", f"{endpoints.from_registry!r} is not the name of a cluster")
+            yield Problem(
+                f"{here}.fromRegistry", f"{endpoints.from_registry!r} is not the name of a cluster", names.AS_LABEL
+            )
     for i, gateway in enumerate(network.gateways):
         here = below(f"{at}.gateways", i)
         if gateway.registry_service_name is not None:
@@ -80,12 +82,12 @@ def _trust_domain(name: str, at: str) -> Problems:
     if parts[-1] == "" and len(parts) > 1:
         parts.pop()
     if not all(map(names.is_label, parts)):
-        yield Problem(at, f"{name!r} is not a trust domain")
+        yield Problem(at, f"{name!r} is not a trust domain", "Write it as a host name: cluster.local")
 
 
 def _tls(config: MeshConfig) -> Problems:
     if config.mesh_mtls and config.mesh_mtls.ecdh_curves:
-        yield Problem("meshMTLS.ecdhCurves", "Curves are not configured for mutual TLS")
+        yield Problem("meshMTLS.ecdhCurves", "Curves are not configured for mutual TLS", "Write them in tlsDefaults")
     seen: set[str] = set()
     for i, curve in enumerate(config.tls_defaults.ecdh_curves if config.tls_defaults else ()):
         here = below("tlsDefaults.ecdhCurves", i)
@@ -105,7 +107,11 @@ def _inbound_retries(policy: HTTPRetry | None, at: str) -> Problems:
         return
     yield from retries(policy, at)
     if policy.attempts == 0 and policy.backoff is not None:
-        yield Problem(f"{at}.backoff", "With 0 attempts there are no retries to be configured")
+        yield Problem(
+            f"{at}.backoff",
+            "With 0 attempts there are no retries to be configured",
+            "Leave all but attempts out, or allow 1 at least",
+        )
     for field, given in (
         ("perTryTimeout", policy.per_try_timeout),
         ("retryRemoteLocalities", policy.retry_remote_localities),

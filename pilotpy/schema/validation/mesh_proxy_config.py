@@ -32,7 +32,7 @@ def proxy_settings(config: ProxyConfig, at: str) -> Problems:
     yield from _addresses(config, at)
     if "ISTIO_META_DNS_AUTO_ALLOCATE" in config.proxy_metadata:
         message = "ISTIO_META_DNS_AUTO_ALLOCATE is deprecated: addresses are allocated without it"
-        yield warning(f"{at}.proxyMetadata.ISTIO_META_DNS_AUTO_ALLOCATE", message)
+        yield warning(f"{at}.proxyMetadata.ISTIO_META_DNS_AUTO_ALLOCATE", message, "Take it out")
     yield from names.port(config.proxy_admin_port, f"{at}.proxyAdminPort")
     yield from names.port(config.status_port, f"{at}.statusPort")
     if config.control_plane_auth_policy == "INHERIT":
@@ -87,7 +87,7 @@ def _connections(settings: ConnectionSettings, at: str) -> Problems:
         ("globalDownstreamConnectionLimit", settings.global_downstream_connection_limit, one),
     ):
         if value is not None and value < least:
-            yield Problem(f"{at}.{field}", f"{value} is below {least}")
+            yield Problem(f"{at}.{field}", f"{value} is below {least}", f"Write {least} at least")
     for field, span in (
         ("httpIdleTimeout", settings.http_idle_timeout),
         ("httpMaxConnectionDuration", settings.http_max_connection_duration),

@@ -29,6 +29,9 @@ PROTOCOLS: Final = HTTP_PROTOCOLS | TCP_PROTOCOLS | {"udp"}
 
 UNIX: Final = "unix://"
 
+AS_LABEL: Final = "Letters, digits and dashes, at most 63, the first and last no dash: reviews-v2"
+_AS_HOST: Final = "Parts of letters, digits and dashes, with dots between them: reviews.shop.svc.cluster.local"
+
 
 def is_label(text: str) -> bool:
     """A DNS label (RFC 1123), capitals allowed."""
@@ -64,7 +67,7 @@ def wildcard_domain(name: str, at: str) -> Problems:
     if wrong := _length(name, at):
         yield from wrong
     elif len(first) > 63 or not _WILDCARD_LABEL.fullmatch(first):
-        yield Problem(at, f"{name!r} is not a host name: {first!r} is not a label")
+        yield Problem(at, f"{name!r} is not a host name: {first!r} is not a label", _AS_HOST)
     elif dot:
         yield from _labels(rest, name, at)
 
@@ -88,7 +91,7 @@ def namespaced_host(entry: str, at: str, *, gateway: bool) -> Problems:
         yield Problem(at, f"Neither namespace nor host may be empty in {entry!r}")
     name = namespace if gateway else namespace.removeprefix("~")
     if name not in {"*", "."} and not (name == "" and not gateway) and not is_label(name):
-        yield Problem(at, f"{namespace!r} is not a namespace")
+        yield Problem(at, f"{namespace!r} is not a namespace", AS_LABEL)
     yield from _listed_host(host, at, gateway=gateway)
 
 
@@ -103,7 +106,7 @@ def _listed_host(host: str, at: str, *, gateway: bool) -> Problems:
 def address(text: str, at: str) -> Problems:
     """An IP address."""
     if not is_address(text):
-        yield Problem(at, f"{text!r} is not an IP address")
+        yield Problem(at, f"{text!r} is not an IP address", "Write it in numbers: 10.1.2.3, or fd00::1")
 
 
 def subnet(text: str, at: str) -> Problems:
@@ -120,9 +123,9 @@ def subnet(text: str, at: str) -> Problems:
 def unix_path(text: str, at: str) -> Problems:
     """What follows ``unix://``: an absolute path of a file, or an abstract name (``@...``)."""
     if not text:
-        yield Problem(at, "The path of the socket is empty")
+        yield Problem(at, "The path of the socket is empty", "Write unix:///path/of/the/socket")
     elif not text.startswith("@") and (not text.startswith("/") or text.endswith("/")):
-        yield Problem(at, f"{text!r} is not the absolute path of a file")
+        yield Problem(at, f"{text!r} is not the absolute path of a file", "Write unix:///path/of/the/socket")
 
 
 def host_and_port(text: str, at: str) -> Problems:
@@ -148,13 +151,13 @@ def port_text(text: str, at: str) -> Problems:
     if text.isascii() and text.isdigit() and len(text) <= 9:
         yield from port(int(text), at)
     else:
-        yield Problem(at, f"{text!r} is not a port number")
+        yield Problem(at, f"{text!r} is not a port number", "Write a number from 1 to 65535")
 
 
 def port_name(text: str, at: str) -> Problems:
     """The name of a port."""
     if not is_label(text):
-        yield Problem(at, f"{text!r} is not a name for a port")
+        yield Problem(at, f"{text!r} is not a name for a port", AS_LABEL)
 
 
 def protocol(text: str, at: str) -> Problems:
@@ -168,9 +171,17 @@ def labels(given: Mapping[str, str], at: str) -> Problems:
     for key, value in given.items():
         match = _LABEL_KEY.fullmatch(key)
         if match is None or len(match[1] or "") > 254 or len(match[2]) > 63:
-            yield Problem(below(at, key), f"{key!r} is not a label's name")
+            yield Problem(
+                below(at, key),
+                f"{key!r} is not a label's name",
+                "Letters, digits, dashes, dots and underscores, at most 63; before a slash may stand a domain",
+            )
         if not _LABEL_VALUE.fullmatch(value):
-            yield Problem(below(at, key), f"{value!r} is not a label's value")
+            yield Problem(
+                below(at, key),
+                f"{value!r} is not a label's value",
+                "Letters, digits, dashes, dots and underscores, at most 63, the first and last a letter or digit",
+            )
 
 
 def gateways(names: Iterable[str], at: str) -> Problems:
@@ -180,9 +191,9 @@ def gateways(names: Iterable[str], at: str) -> Problems:
         namespace, slash, own = name.partition("/")
         if slash:
             if not is_label(namespace):
-                yield Problem(here, f"{namespace!r} is not a namespace")
+                yield Problem(here, f"{namespace!r} is not a namespace", AS_LABEL)
             if not is_label(own):
-                yield Problem(here, f"{own!r} is not the name of a Gateway")
+                yield Problem(here, f"{own!r} is not the name of a Gateway", AS_LABEL)
             continue
         if "." in name:
             own, namespace = name.split(".")[:2]
@@ -202,11 +213,13 @@ def _labels(rest: str, name: str, at: str) -> Problems:
     """The labels of a name; a dot at its end is allowed."""
     parts = rest.split(".")
     if parts[-1].lstrip("+-").isdigit():
-        yield Problem(at, f"{name!r} is not a host name: its last label is a number")
+        yield Problem(
+            at, f"{name!r} is not a host name: its last label is a number", "Write a name that DNS could know"
+        )
         return
     if parts[-1] == "" and len(parts) > 1:
         parts.pop()
     for part in parts:
         if not is_label(part):
-            yield Problem(at, f"{name!r} is not a host name: {part!r} is not a label")
+            yield Problem(at, f"{name!r} is not a host name: {part!r} is not a label", _AS_HOST)
             return

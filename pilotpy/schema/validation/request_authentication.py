@@ -59,7 +59,7 @@ def _copied_claims(rule: JWTRule, at: str) -> Problems:
         if not claim.claim or not claim.header:
             yield Problem(here, "Both header and claim are needed")
         elif not _HEADER.fullmatch(claim.header):
-            yield Problem(f"{here}.header", f"{claim.header!r} is not the name of a header")
+            yield Problem(f"{here}.header", f"{claim.header!r} is not the name of a header", values.AS_HEADER)
 
 
 def _uri(uri: str, at: str) -> Problems:
@@ -69,7 +69,9 @@ def _uri(uri: str, at: str) -> Problems:
     except ValueError:
         usable = False
     if not usable:
-        yield Problem(at, f"{uri!r} is not a URI of http or https")
+        yield Problem(
+            at, f"{uri!r} is not a URI of http or https", "Write it with its scheme: https://issuer.example/keys"
+        )
 
 
 def _keys(text: str, at: str) -> Problems:
@@ -79,7 +81,9 @@ def _keys(text: str, at: str) -> Problems:
         document = None
     keys = document.get("keys", [document]) if isinstance(document, dict) else None
     if not isinstance(keys, list) or not all(_is_key(key) for key in keys):
-        yield Problem(at, "It is not a set of JSON Web Keys")
+        yield Problem(
+            at, "It is not a set of JSON Web Keys", 'Write {"keys": [...]} as RFC 7517 has it, or name a jwksUri'
+        )
         return
     for i, key in enumerate(keys):
         if "d" in key or key["kty"] == "oct":

@@ -32,7 +32,9 @@ def selector(labels: Mapping[str, str] | None, at: str) -> Problems:
         if not key:
             yield Problem(at, "A label's name may not be empty")
         if "*" in key or "*" in value:
-            yield Problem(below(at, key), "A selector takes no wildcards")
+            yield Problem(
+                below(at, key), "A selector takes no wildcards", "Write out the value, or leave the label out"
+            )
     if not labels:
         yield warning(at, "A selector without labels selects every workload of the namespace")
 
@@ -79,8 +81,12 @@ def exports(entries: tuple[str, ...], namespace: str, at: str, *, may_hide: bool
         elif entry == "~" and not may_hide:
             yield Problem(here, "Only a ServiceEntry can be visible to nobody (~)")
         elif entry not in {".", "*", "~"} and not is_label(entry):
-            yield Problem(here, f"{entry!r} is not a namespace")
+            yield Problem(
+                here,
+                f"{entry!r} is not a namespace",
+                'Write the name of a namespace, "." for the own one, or "*" for all',
+            )
         seen.add(name)
     for alone, who in (("*", "everybody"), ("~", "nobody")):
         if alone in entries and len(entries) > 1:
-            yield Problem(at, f"{alone!r} means {who}, so it stands alone")
+            yield Problem(at, f"{alone!r} means {who}, so it stands alone", "Take the others out")

@@ -62,7 +62,7 @@ def _hosts(spec: ServiceEntry) -> Problems:
         yield from names.wildcard_domain(host, at)
         if spec.resolution != "DYNAMIC_DNS":
             for problem in names.whole_wildcard(host, at):
-                yield warning(at, problem.message)
+                yield warning(at, problem.message, "Write *.example.com")
 
 
 def _ports(resource: Resource[ServiceEntry]) -> Problems:
@@ -103,14 +103,22 @@ def _endpoints(spec: ServiceEntry) -> Problems:
     if spec.resolution == "DNS_ROUND_ROBIN" and len(spec.endpoints) > 1:
         yield Problem("spec.endpoints", "There is at most one endpoint with resolution DNS_ROUND_ROBIN")
     if spec.addresses and len(spec.hosts) > 1 and any(p.protocol.lower() in names.TCP_PROTOCOLS for p in spec.ports):
-        yield warning("spec.hosts", "Connections to a shared address do not tell which of several hosts is meant")
+        yield warning(
+            "spec.hosts",
+            "Connections to a shared address do not tell which of several hosts is meant",
+            "Write an entry for each host, with an address of its own",
+        )
 
 
 def _dynamic(resource: Resource[ServiceEntry]) -> Problems:
     spec = resource.spec
     for i, host in enumerate(spec.hosts):
         if not host.startswith("*"):
-            yield Problem(below("spec.hosts", i), "Hosts are wildcards with resolution DYNAMIC_DNS")
+            yield Problem(
+                below("spec.hosts", i),
+                "Hosts are wildcards with resolution DYNAMIC_DNS",
+                "Write *.example.com, or resolution DNS",
+            )
     for field, given in (("addresses", spec.addresses), ("endpoints", spec.endpoints)):
         if given:
             yield Problem(
@@ -119,7 +127,13 @@ def _dynamic(resource: Resource[ServiceEntry]) -> Problems:
     for i, port in enumerate(spec.ports):
         if port.protocol.lower() not in _DYNAMIC:
             yield Problem(
-                f"{below('spec.ports', i)}.protocol", "Resolution DYNAMIC_DNS is for HTTP, HTTP2, GRPC and TLS"
+                f"{below('spec.ports', i)}.protocol",
+                "Resolution DYNAMIC_DNS is for HTTP, HTTP2, GRPC and TLS",
+                "Write one of these protocols, or another resolution",
             )
     if spec.location == "MESH_INTERNAL" and resource.meta.labels.get(_WAYPOINT, "").lower() not in {"", "none"}:
-        yield Problem("spec.location", "With a waypoint, resolution DYNAMIC_DNS is for MESH_EXTERNAL")
+        yield Problem(
+            "spec.location",
+            "With a waypoint, resolution DYNAMIC_DNS is for MESH_EXTERNAL",
+            "Write location: MESH_EXTERNAL, or another resolution",
+        )

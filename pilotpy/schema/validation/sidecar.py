@@ -28,7 +28,7 @@ def sidecar(resource: Resource[Sidecar]) -> Problems:
         spec.workload_selector.labels if spec.workload_selector else None, "spec.workloadSelector.labels"
     )
     if not (spec.egress or spec.ingress or spec.outbound_traffic_policy or spec.inbound_connection_pool):
-        yield Problem("spec", "The Sidecar says nothing")
+        yield Problem("spec", "The Sidecar says nothing", "Write egress, ingress or outboundTrafficPolicy")
     ports: set[int] = set()
     for i, ingress in enumerate(spec.ingress):
         yield from _ingress(ingress, below("spec.ingress", i), ports)
@@ -62,7 +62,7 @@ def _ingress(listener: IstioIngressListener, at: str, taken: set[int]) -> Proble
     limits = listener.connection_pool.http if listener.connection_pool else None
     if limits and listener.port.protocol.lower() not in names.HTTP_PROTOCOLS:
         message = f"Limits of HTTP have no effect on {listener.port.protocol or 'a sniffed protocol'}"
-        yield warning(f"{at}.connectionPool.http", message)
+        yield warning(f"{at}.connectionPool.http", message, "Give the port a protocol of HTTP, or take them out")
 
 
 def _port(port: SidecarPort, at: str) -> Problems:
@@ -114,7 +114,9 @@ def _egress(listener: IstioEgressListener, at: str, taken: set[int | str]) -> Pr
         else:
             yield from names.unix_path(bind.removeprefix(names.UNIX), f"{at}.bind")
         if listener.capture_mode == "IPTABLES":
-            yield Problem(f"{at}.captureMode", "Nothing is captured for a socket")
+            yield Problem(
+                f"{at}.captureMode", "Nothing is captured for a socket", "Leave captureMode out, or write NONE"
+            )
     else:
         yield from names.port(port.number, f"{at}.port.number")
         if bind:
@@ -135,11 +137,11 @@ def _hosts(hosts: tuple[str, ...], at: str, namespace: str) -> Problems:
         if slash and not where.startswith("~"):
             known = seen[namespace if where == "." else where]
             if (host == "*" and known) or host in known or "*" in known:
-                yield warning(here, f"{entry!r} adds nothing, or makes another superfluous")
+                yield warning(here, f"{entry!r} adds nothing, or makes another superfluous", "Take one of the two out")
             known.add(host)
         yield from names.namespaced_host(entry, here, gateway=False)
     if "*" in seen["*"] and sum(map(bool, seen.values())) > 1:
-        yield warning(at, '"*/*" is everything already')
+        yield warning(at, '"*/*" is everything already', "Take the other hosts out")
 
 
 def _outbound(policy: OutboundTrafficPolicy | None, at: str) -> Problems:

@@ -90,9 +90,17 @@ def server_tls(tls: ServerTLSSettings | None, at: str) -> Problems:
     if sum(map(bool, (pair, tls.credential_name, tls.credential_names, tls.tls_certificates))) > 1:
         yield Problem(at, "Certificates come from one place: files, tlsCertificates, credentialName or credentialNames")
     if tls.ca_crl and tls.mode == "SIMPLE" and not (tls.credential_name or tls.credential_names):
-        yield Problem(f"{at}.caCrl", "Mode SIMPLE asks for no client certificate that could be revoked")
+        yield Problem(
+            f"{at}.caCrl",
+            "Mode SIMPLE asks for no client certificate that could be revoked",
+            "Write mode MUTUAL, or leave caCrl out",
+        )
     if tls.ca_crl and tls.credential_name and tls.mode in _NO_CERTIFICATES:
-        yield Problem(f"{at}.caCrl", "With a credentialName revocations stand in the credential")
+        yield Problem(
+            f"{at}.caCrl",
+            "With a credentialName revocations stand in the credential",
+            "Put them into the credential, under ca.crl",
+        )
 
 
 def _certificates(tls: ServerTLSSettings) -> list[str]:
@@ -112,7 +120,7 @@ def _from_files(tls: ServerTLSSettings, at: str) -> Problems:
     if tls.mode in {"MUTUAL", "OPTIONAL_MUTUAL"} and not tls.ca_certificates:
         yield Problem(f"{at}.caCertificates", f"Mode {tls.mode} needs caCertificates to verify clients")
     if len(tls.tls_certificates) > 2:
-        yield warning(f"{at}.tlsCertificates", "At most two certificates are used")
+        yield warning(f"{at}.tlsCertificates", "At most two certificates are used", "Take the others out")
     own = TLSCertificate(server_certificate=tls.server_certificate, private_key=tls.private_key)
     for i, pair in enumerate(tls.tls_certificates or (own,)):
         here = below(f"{at}.tlsCertificates", i) if tls.tls_certificates else at

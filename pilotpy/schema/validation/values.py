@@ -22,6 +22,7 @@ _STRING = r'"(?:\\.|[^"\\])*+"'
 _ARGUMENTS = rf'\((?: *\[ *{_STRING}(?: *, *{_STRING})*+ *\] *|(?:\\.|[^")\\])*+)\) *'
 _HEADER_VALUE = re.compile(rf"(?>[^%]|%%|%(?:[^%(]|(?=\())[^%(]*+(?:{_ARGUMENTS})?%)*+", re.DOTALL)
 
+AS_HEADER: Final = "Letters, digits, dashes and underscores: x-request-id"
 PSEUDO_HEADERS: Final = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
 CLAIM: Final = "@request.auth.claims"
 """Prefix of a header name in a match that means a claim of the request's token."""
@@ -40,7 +41,7 @@ def duration(value: timedelta | None, at: str) -> Problems:
 def not_negative(number: float, at: str) -> Problems:
     """Zero or more."""
     if number < 0:
-        yield Problem(at, f"{number} is negative")
+        yield Problem(at, f"{number} is negative", "Write 0 or more")
 
 
 def percent(number: float, at: str) -> Problems:
@@ -58,7 +59,7 @@ def http_status(status: int, at: str) -> Problems:
 def regex(text: str, at: str) -> Problems:
     """An expression that Envoy takes, which is RE2's syntax, and of a bounded size."""
     if not text:
-        yield Problem(at, "The expression is empty")
+        yield Problem(at, "The expression is empty", 'Write ".*" for anything, or leave the match out')
     elif len(text) > 1024:
         yield Problem(at, "The expression has more than 1024 characters")
     elif (reason := refusal(text)) is not None:
@@ -70,7 +71,7 @@ def string_match(match: StringMatch | None, at: str) -> Problems:
     if match is None:
         return
     if match.prefix == "":
-        yield Problem(below(at, "prefix"), "The prefix is empty")
+        yield Problem(below(at, "prefix"), "The prefix is empty", "Write a prefix, or leave the match out")
     if match.regex is not None:
         yield from regex(match.regex, below(at, "regex"))
 
@@ -80,7 +81,7 @@ def matched_header_name(name: str, at: str) -> Problems:
     if not name:
         yield Problem(at, "The name of a header may not be empty")
     elif not (is_claim(name) or name in PSEUDO_HEADERS or _HEADER_NAME.fullmatch(name)):
-        yield Problem(at, f"{name!r} is not the name of a header")
+        yield Problem(at, f"{name!r} is not the name of a header", AS_HEADER)
 
 
 def is_claim(name: str) -> bool:
@@ -97,7 +98,7 @@ def is_host(name: str) -> bool:
 def listed_header_name(name: str, at: str) -> Problems:
     """A header that CORS lists; ``*`` is all."""
     if name != "*" and not _HEADER_NAME.fullmatch(name):
-        yield Problem(at, f"{name!r} is not the name of a header")
+        yield Problem(at, f"{name!r} is not the name of a header", AS_HEADER)
 
 
 def headers(changes: Headers | None, at: str) -> Problems:

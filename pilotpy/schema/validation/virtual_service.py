@@ -116,11 +116,13 @@ def _tls_route(route: TLSRoute, spec: VirtualService, at: str, *, gateway: bool)
 def _sni_host(host: str, spec: VirtualService, at: str, *, gateway: bool) -> Problems:
     wrong = list(_host(host, at, sni=gateway))
     if wrong and names.is_address(host):
-        yield warning(at, f"{host!r} is an address: clients send names in SNI")
+        yield warning(
+            at, f"{host!r} is an address: clients send names in SNI", "Match the address by destinationSubnets"
+        )
     elif wrong:
         yield from wrong
     elif not any(names.covers(wide, host) for wide in spec.hosts):
-        yield Problem(at, f"{host!r} is covered by none of the hosts {', '.join(spec.hosts)}")
+        yield Problem(at, f"{host!r} is covered by none of the hosts {', '.join(spec.hosts)}", "Add it to spec.hosts")
 
 
 def _tcp_route(route: TCPRoute, at: str) -> Problems:

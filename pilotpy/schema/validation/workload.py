@@ -35,7 +35,11 @@ def endpoint(entry: WorkloadEntry, at: str, ports: frozenset[str] | None, *, sta
         if entry.ports:
             yield Problem(f"{at}.ports", "A socket has no ports")
         if ports is not None and len(ports) != 1:
-            yield Problem(f"{at}.address", "A socket serves a service of exactly one port")
+            yield Problem(
+                f"{at}.address",
+                "A socket serves a service of exactly one port",
+                "Leave all ports of the service out but one",
+            )
     elif not names.is_address(address):
         if static:
             yield Problem(f"{at}.address", f"{address!r} is not an IP address, as resolution STATIC needs")
@@ -77,7 +81,9 @@ def _probe(probe: ReadinessProbe, at: str) -> Problems:
         for i, header in enumerate(probe.http_get.http_headers):
             if not _PROBE_HEADER.fullmatch(header.name):
                 here = below(f"{at}.httpGet.httpHeaders", i)
-                yield Problem(f"{here}.name", f"{header.name!r} is not the name of a header")
+                yield Problem(
+                    f"{here}.name", f"{header.name!r} is not the name of a header", "Letters, digits and dashes"
+                )
     elif probe.tcp_socket:
         yield from names.port(probe.tcp_socket.port, f"{at}.tcpSocket.port")
     elif probe.exec:

@@ -1,0 +1,67 @@
+"""What users are told: each finding says what mends it, each code means one thing, and docs/findings.md lists ours."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+MODULES = sorted((REPOSITORY / "pilotpy").rglob("*.py"))
+TABLE = REPOSITORY / "docs" / "findings.md"
+
+CODE = re.compile(r"PP\d{4}")
+ROW = re.compile(
+    r"^\| (?P<code>PP\d{4}) \| (?P<severity>[^|]+) \| (?P<meaning>[^|]+) \| (?P<mends>[^|]+) \|$", re.MULTILINE
+)
+
+# A message with one of these says what to do itself: what is missing, what there may be, what it must be like.
+SAYS_WHAT_TO_DO = re.compile(
+    r"(?i)\b(missing|needs?|needed|must|may|only|one of|at (?:most|least)|expected|such as|of the form|neither|cannot"
+    r"|ignored|from -?\{?\d*|more than|whole|has no|have no|there (?:is|are)|to inherit|begins? with|without|regions"
+    r"|unlike|no effect|larger|twice|overlaps?|wildcard|prefix|not allowed)\b"
+)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def calls(module: Path, *names: str) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+            yield node
+
+
+def keywords(call: ast.Call) -> dict[str | None, ast.expr]:
+    return {keyword.arg: keyword.value for keyword in call.keywords}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_a_finding_says_what_mends_it(module):
+    without = [call.lineno for call in calls(module, "Finding") if "hint" not in keywords(call)]
+    for call in calls(module, "Problem", "warning"):
+        message = ast.unparse(call.args[1]) if len(call.args) > 1 else ""
+        hinted = len(call.args) > 2 or "hint" in keywords(call)
+        if message and not hinted and not SAYS_WHAT_TO_DO.search(message):
+            without.append(call.lineno)
+    assert without == []
+
+
+def test_a_code_means_one_thing():
+    claimed = defaultdict(set)
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
+                claimed[node.value].add(name(module))
+    assert {code: modules for code, modules in claimed.items() if len(modules) > 1} == {}
+    assert sorted(claimed) == [row["code"] for row in ROW.finditer(TABLE.read_text())]
+
+
+@pytest.mark.parametrize("row", list(ROW.finditer(TABLE.read_text())), ids=lambda row: row["code"])
+def test_a_row_is_complete(row):
+    assert re.fullmatch(r"(Error|Warning|Info)(, (Error|Warning|Info))*", row["severity"])
+    assert row["meaning"].strip()
+    assert row["mends"].strip()
