@@ -11,8 +11,9 @@ from pilotpy.analyze.repetition import once
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.kinds import SERVICES
+from pilotpy.model.label_selector import LabelSelector
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
-from pilotpy.model.webhook import LabelRequirement, LabelSelector, Webhook, WebhookConfiguration
+from pilotpy.model.webhook import Webhook, WebhookConfiguration
 
 _REVISION = "istio.io/rev"
 _NAMES = {
@@ -23,25 +24,7 @@ _NAMES = {
 
 def chosen(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
     """Tell whether labels meet a selector; without one, all do."""
-    if selector is None:
-        return True
-    return selector.match_labels.items() <= labels.items() and all(
-        _meets(one, labels) for one in selector.match_expressions
-    )
-
-
-def _meets(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
-    value = labels.get(requirement.key)
-    match requirement.operator:
-        case "In":
-            return value in requirement.values
-        case "NotIn":
-            return value not in requirement.values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-    return False
+    return selector is None or selector.selects(labels)
 
 
 def _injecting(written: Resource[WebhookConfiguration]) -> Iterable[str]:

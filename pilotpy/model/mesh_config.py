@@ -5,7 +5,6 @@ Source: istio/api mesh/v1alpha1/config.proto; defaults from istio/istio pkg/conf
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -19,6 +18,7 @@ from pilotpy.model.destination_rule import (
     ZoneAwareLoadBalancerSetting,
 )
 from pilotpy.model.extension_provider import DEFAULT_PROVIDERS, ExtensionProvider
+from pilotpy.model.label_selector import LabelSelector
 from pilotpy.model.mesh_proxy_config import ProxyConfig
 from pilotpy.model.message import Choice, Duration, Int32, Message
 from pilotpy.model.resource import Ref
@@ -120,21 +120,6 @@ class DefaultTrafficPolicy(Message, frozen=True):
 
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
-
-
-class LabelSelector(Message, frozen=True):
-    """Kubernetes' label selector."""
-
-    match_labels: Mapping[str, str] = {}
-    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
-
-
-class LabelSelectorRequirement(Message, frozen=True):
-    """One requirement of a label selector."""
-
-    key: str = ""
-    operator: str = ""
-    values: tuple[str, ...] = ()
 
 
 class ServiceEntryVisibility(Message, frozen=True):

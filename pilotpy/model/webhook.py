@@ -5,8 +5,7 @@ Source: kubernetes/api admissionregistration/v1/types.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from pilotpy.model.label_selector import LabelSelector
 from pilotpy.model.message import Part
 
 
@@ -22,21 +21,6 @@ class WebhookClient(Part, frozen=True):
 
     url: str | None = None
     service: WebhookService | None = None
-
-
-class LabelRequirement(Part, frozen=True):
-    """A condition on one label."""
-
-    key: str = ""
-    operator: str = ""  # "In", "NotIn", "Exists", "DoesNotExist"
-    values: tuple[str, ...] = ()
-
-
-class LabelSelector(Part, frozen=True):
-    """A condition on labels; empty: none."""
-
-    match_labels: Mapping[str, str] = {}
-    match_expressions: tuple[LabelRequirement, ...] = ()
 
 
 class Webhook(Part, frozen=True):

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pilotpy.model.mesh_config import LabelSelector, LabelSelectorRequirement, MeshConfig
+from pilotpy.model.label_selector import LabelSelector
+from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.resource import Ref, Resource
 from pilotpy.sources.change import Change, Origin
 from pilotpy.sources.mesh_settings import KEYS, MESH_CONFIG
@@ -102,30 +103,9 @@ class Namespaces:
 
 def selected(selectors: Sequence[LabelSelector], labels: Mapping[str, str]) -> bool:
     """Whether discoverySelectors choose a namespace with these labels: if there are any, one of them has to."""
-    return not selectors or any(_selects(selector, labels) for selector in selectors)
+    return not selectors or any(selector.selects(labels) for selector in selectors)
 
 
 def _change(ref: Ref, origin: Origin, old: Resource[Any] | None, new: Resource[Any] | None) -> Iterator[Change]:
     if old != new:
         yield Change(ref, origin, old, new)
-
-
-def _selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """Whether labels are as a selector wants them; one that says nothing wants nothing."""
-    return selector.match_labels.items() <= labels.items() and all(
-        _holds(one, labels) for one in selector.match_expressions
-    )
-
-
-def _holds(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
-    value = labels.get(requirement.key)
-    match requirement.operator:
-        case "In":
-            return value in requirement.values
-        case "NotIn":
-            return value not in requirement.values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-    return False
