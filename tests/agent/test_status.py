@@ -59,6 +59,7 @@ class FakeEnvoy:
     def __init__(self, **counts: int) -> None:
         self.counts = {**GOOD, **counts}
         self.posted: list[str] = []
+        self.asked = asyncio.Semaphore(0)  # released for each look at the counts
         self.application = Starlette(
             routes=[
                 Route("/stats", self._stats),
@@ -71,6 +72,7 @@ class FakeEnvoy:
         )
 
     def _stats(self, request) -> Response:
+        self.asked.release()
         kept = re.compile(request.query_params["filter"])
         return PlainTextResponse("".join(f"{name}: {n}\n" for name, n in self.counts.items() if kept.search(name)))
 
@@ -222,7 +224,9 @@ async def test_a_drain_can_wait_until_nobody_is_connected():
         waiting = asyncio.create_task(
             drained(admin, Farewell(until_idle=True, at_least=timedelta(seconds=0.1)), stays=True)
         )
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(10):
+            for _ in range(3):  # the one above, one that found somebody, and so one more
+                await envoy.asked.acquire()
         assert not waiting.done()
         envoy.counts[busy] = 0
         await asyncio.wait_for(waiting, 5)

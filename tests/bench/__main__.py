@@ -24,6 +24,8 @@ RESULT = Path("build/bench.json")
 
 def main(chosen: list[str]) -> None:
     """Run the chosen parts, all of them if none is named."""
+    if unknown := sorted({*chosen} - {*PARTS}):
+        sys.exit(f"there is no part {unknown[0]!r} of the benchmarks; there are {', '.join(PARTS)}")
     rows: list[dict[str, object]] = []
     for name in chosen or PARTS:
         for module, *arguments in PARTS[name]:
