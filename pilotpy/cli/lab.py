@@ -61,8 +61,22 @@ def status(output: Annotated[str, typer.Option("--output", "-o", help="text or j
     if output == "json":
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         return
-    for line in (*show.pod_lines(found.pods), *(f"{name} is at {url}" for name, url in found.urls.items())):
+    for line in (*show.pod_lines(found.pods), "", *show.facts(found)):
         print(line)
+
+
+@app.command("control-plane")
+def control_plane(
+    up: Annotated[bool, typer.Option("--up/--kill", help="Have it come back, or die without a word.")],
+) -> None:
+    """Kill the lab's control plane, or have it come back: what runs goes on either way."""
+    from pilotpy.lab import commands
+
+    try:
+        commands.plane(up=up)
+    except (commands.NotRunning, OSError) as error:
+        fail(str(error))
+    print(f"the control plane is {'up' if up else 'gone'}")
 
 
 @app.command("exec", context_settings=_FORWARD)

@@ -22,7 +22,7 @@ from pilotpy.agent.capture import SYSTEM_PATH
 from pilotpy.lab import entry, state
 from pilotpy.lab.running_pod import envoy_program
 from pilotpy.lab.state import PodRecord, State
-from pilotpy.lab.supervisor import Order, Port
+from pilotpy.lab.supervisor import KILL_PLANE, REVIVE_PLANE, Order, Port
 
 _HOST = "127.0.0.1"
 _LOOK_AGAIN = 0.05  # seconds
@@ -126,11 +126,20 @@ def down(patience: timedelta = timedelta(seconds=15)) -> bool:
     return True
 
 
+def plane(*, up: bool, patience: timedelta = timedelta(seconds=15)) -> None:
+    """Kill the control plane of the lab, or have it come back. Raises NotRunning, TimeoutError."""
+    lab = _running()
+    os.kill(lab.pid, REVIVE_PLANE if up else KILL_PLANE)
+    until = time.monotonic() + patience.total_seconds()
+    while _running().plane is not up:
+        if time.monotonic() > until:
+            raise TimeoutError(f"the control plane is not {'up' if up else 'down'} yet")
+        time.sleep(_LOOK_AGAIN)
+
+
 def command_in(pod: str, command: Sequence[str]) -> list[str]:
     """The command that runs ``command`` in a pod, named as people do. Raises NotRunning."""
-    lab = status()
-    if lab is None:
-        raise NotRunning("no lab is running; `pilotpy lab up` starts one")
+    lab = _running()
     found = pod_named(lab, pod)
     return [*entry.inside(lab, found.network, found.hosts), *command]
 
@@ -160,6 +169,13 @@ def pod_named(lab: State, text: str) -> PodRecord:
         return found
     there = ", ".join(f"{pod.name}.{pod.namespace}" for pod in lab.pods) or "none"
     raise NotRunning(f"no pod {text}; there are: {there}")
+
+
+def _running() -> State:
+    lab = status()
+    if lab is None:
+        raise NotRunning("no lab is running; `pilotpy lab up` starts one")
+    return lab
 
 
 def _prepared(folders: Sequence[Path], publish: Sequence[Publish]) -> tuple[Order, Sequence[str], tuple[int, ...]]:

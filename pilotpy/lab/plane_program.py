@@ -12,6 +12,7 @@ import dataclasses
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -126,9 +127,10 @@ async def _run(order: PlaneOrder) -> None:
     )
     keys = Keys(Path(order.keys), _TERMS, projected=Path(order.projected))
     async with following(folder, settings, keys):
-        while line := await reader.readline():
-            for report in _reports.decode(line):
-                folder.take(report)
+        with suppress(ConnectionError):  # news that nobody hears any more
+            while line := await reader.readline():
+                for report in _reports.decode(line):
+                    folder.take(report)
 
 
 def main() -> None:

@@ -43,14 +43,25 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
         yield f"... and {len(found) - _MOST} more: pilotpy analyze"
 
 
+def facts(lab: State) -> Iterator[str]:
+    """What else there is to know of a running lab."""
+    yield f"the control plane is {'up' if lab.plane else 'gone'}; what it knows of certificates: {_authority(lab)}"
+    yield from (f"{name} is at {url}" for name, url in lab.urls.items())
+
+
 def try_next(lab: State, target: str) -> Iterator[str]:
     """Commands that work on a running lab from another shell. ``target``: URL that a pod can reach, or ""."""
     yield from (f"{name} is at {url}" for name, url in lab.urls.items())
     yield "In another shell:"
     yield "  pilotpy lab status"
+    yield f"  {_authority(lab)}"
     if lab.pods:
         name = lab.pods[0].name
         if target:
             yield f"  pilotpy lab curl {name} {target}"
         yield f"  pilotpy lab exec {name} -- sh"
     yield f"Edit what is in {' '.join(lab.folders)} and watch. To end it: Ctrl-C where it runs, or pilotpy lab down"
+
+
+def _authority(lab: State) -> str:
+    return f"pilotpy ca show --dir {lab.keys}"

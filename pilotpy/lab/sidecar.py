@@ -65,5 +65,6 @@ def envoy_command(plan: Plan, machine: Machine) -> Sequence[str]:
         *(as_user if machine.as_root else ()),
         *(f"/proc/self/fd/{machine.envoy}", "--config-yaml", bootstrap_text(plan.start)),
         *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
-        *("--file-flush-interval-msec", "200", "--drain-time-s", "5", "--skip-deprecated-logs"),
+        *("--file-flush-interval-msec", "200", "--drain-time-s", "5", "--drain-strategy", "immediate"),
+        "--skip-deprecated-logs",
     )

@@ -1,6 +1,7 @@
 """Steady requests from inside a pod, as a program: ``load.py URL SECONDS``.
 
-Prints as JSON who answered how often, how many answers took 0.4 s and longer, and what was not answered 200.
+Prints as JSON who answered how often, how many answers took 0.4 s and longer, what was not answered 200, and when
+(time.time()) the last answer of 200 came.
 
 Half of the lines keep their connection, half make a new one for each request.
 """
@@ -17,6 +18,7 @@ url, seconds = urllib.parse.urlsplit(sys.argv[1]), float(sys.argv[2])
 counts = collections.Counter()
 failures = []
 slow = []
+answered = [0.0]
 until = time.monotonic() + seconds
 
 
@@ -30,6 +32,7 @@ def line(keep):
             body = answer.read()
             if answer.status == 200:
                 counts[json.loads(body)["version"]] += 1
+                answered[0] = time.time()
             else:
                 failures.append(f"{answer.status} {body[:200].decode()} at {begun - until + seconds:.2f}")
         except (OSError, http.client.HTTPException) as failed:
@@ -46,4 +49,4 @@ for each in lines:
     each.start()
 for each in lines:
     each.join()
-json.dump({"counts": counts, "failures": failures, "slow": len(slow)}, sys.stdout)
+json.dump({"counts": counts, "failures": failures, "slow": len(slow), "last": answered[0]}, sys.stdout)

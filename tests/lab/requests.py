@@ -12,7 +12,7 @@ from pilotpy.lab import commands
 LOAD = Path(__file__).with_name("load.py")
 
 
-def app(name, version="v1", replicas=1, namespace="default"):
+def app(name, version="v1", replicas=1, namespace="default", account="default", annotations=None):  # noqa: PLR0917
     return f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -21,8 +21,11 @@ spec:
   replicas: {replicas}
   selector: {{matchLabels: {{app: {name}, version: {version}}}}}
   template:
-    metadata: {{labels: {{app: {name}, version: {version}}}}}
+    metadata:
+      labels: {{app: {name}, version: {version}}}
+      annotations: {json.dumps(annotations or {})}
     spec:
+      serviceAccountName: {account}
       containers:
       - name: app
         image: example/{name}

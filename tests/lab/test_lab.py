@@ -44,8 +44,7 @@ def test_a_request_goes_through_both_envoys(running):
 def test_under_tproxy_the_application_sees_its_clients_address(running):
     if running.state.own_user:
         pytest.skip("Envoy has no user of its own here")
-    transparent = "{annotations: {sidecar.istio.io/interceptionMode: TPROXY}, labels"
-    running.write("open.yaml", app("open").replace("{labels", transparent))
+    running.write("open.yaml", app("open", annotations={"sidecar.istio.io/interceptionMode": "TPROXY"}))
     until(lambda: commands.status().settled and any(pod.name.startswith("open-") for pod in commands.status().pods))
     client = commands.pod_named(commands.status(), "client-v1")
     server = commands.pod_named(commands.status(), "open-v1")
@@ -96,8 +95,8 @@ def test_a_new_service_reaches_running_pods_on_a_port_of_its_own(running):
 
 
 def test_a_program_that_cannot_run_is_told(running):
-    broken = app("broken").split("---")[0]
-    running.write("broken.yaml", broken.replace("{labels", "{annotations: {lab.pilotpy.dev/command: nonsense}, labels"))
+    broken = app("broken", annotations={"lab.pilotpy.dev/command": "nonsense"}).split("---")[0]
+    running.write("broken.yaml", broken)
     log = running.home / "pilotpy" / "lab.log"
     until(lambda: "app ended with status 127" in log.read_text())
     (running.folder / "broken.yaml").unlink()

@@ -109,6 +109,50 @@ def test_grace_is_the_pods():
     assert planned(pod("a", "10.44.1.1")).grace == timedelta(seconds=30)
 
 
+def test_proxy_metadata_is_the_environment_of_the_agent_and_the_metadata_of_its_envoy():
+    text = "proxyMetadata: {SECRET_TTL: 1h, ISTIO_META_IDLE_TIMEOUT: 5s}"
+    one = pod("a", "10.44.1.1", annotations={"proxy.istio.io/config": text})
+    of_mesh = MeshFacts("example.org", {"SECRET_TTL": "2h", "ECC_SIGNATURE_ALGORITHM": ""})
+    made = plan(one, (), of_mesh, DISCOVERY, marked=False)
+    assert (made.agent["SECRET_TTL"], made.agent["ECC_SIGNATURE_ALGORITHM"]) == ("1h", "")
+    assert made.agent["TRUST_DOMAIN"] == "example.org"
+    assert made.start.node.metadata["IDLE_TIMEOUT"] == "5s"
+    assert made.note == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        pytest.param("concurrency: 3", "not concurrency", id="fields that the lab does not read"),
+        pytest.param("proxyMetadata: [1]", "cannot be read", id="another type"),
+        pytest.param("{", "cannot be read", id="no YAML"),
+    ],
+)
+def test_what_of_a_proxys_configuration_is_not_done_is_said(text, word):
+    assert word in planned(pod("a", "10.44.1.1", annotations={"proxy.istio.io/config": text})).note
+
+
+def test_names_are_captured_where_the_agent_answers_for_them():
+    text = 'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true"}'
+    made = planned(pod("a", "10.44.1.1", annotations={"proxy.istio.io/config": text}))
+    assert made.capture.captures_dns
+    assert not planned(pod("a", "10.44.1.1")).capture.captures_dns
+
+
+def test_clients_addresses_are_kept_under_redirect_where_an_annotation_asks():
+    one = pod("a", "10.44.1.1", annotations={"traffic.pilotpy.dev/preserveClientAddress": "true"})
+    made = planned(one)
+    assert made.capture.mode is Mode.REDIRECT
+    assert made.capture.client_address
+    assert made.borrows_addresses
+    assert made.start.node.metadata["PRESERVE_CLIENT_ADDRESS"] == "true"
+    assert not planned(pod("a", "10.44.1.1")).borrows_addresses
+    marked = planned(one, marked=True)
+    assert not marked.capture.client_address
+    assert "PRESERVE_CLIENT_ADDRESS" not in marked.start.node.metadata
+    assert "as root" in marked.note
+
+
 def test_without_users_tproxy_becomes_redirect_and_says_so():
     made = planned(pod("a", "10.44.1.1", annotations={"sidecar.istio.io/interceptionMode": "TPROXY"}), marked=True)
     assert made.capture.mode is Mode.REDIRECT
