@@ -1,0 +1,243 @@
+"""From a write at a real API server to what proxies are served."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from asyncio import to_thread
+from contextlib import asynccontextmanager
+
+import pytest
+
+from pilotpy.follow import following
+from pilotpy.gather import gathered
+from pilotpy.ops.instruments import instruments
+from pilotpy.ops.settings import Settings
+from pilotpy.sources.folder import Folder
+from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.xds.resource_type import ENDPOINT, ROUTE
+from pilotpy_protos.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from pilotpy_protos.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from tests.kube.cluster import Refused
+from tests.kube.objects import definition, endpoint_slice, pod, running, service, virtual_service
+from tests.kube.waiting import eventually
+from tests.xds.client import Sidecar, node_id
+
+ROUTES = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
+NOWHERE = Settings(http_address="", monitoring_address="", grpc_address="127.0.0.1:0", secure_grpc_address="")
+
+
+@pytest.fixture
+def routes(apiserver):
+    """VirtualServices are installed."""
+    apiserver.admin.create(ROUTES)
+    yield
+    apiserver.admin.delete(ROUTES)
+
+    def gone():
+        try:
+            apiserver.admin.read(ROUTES)
+        except Refused:
+            return True
+        return False
+
+    assert eventually(gone)
+
+
+@asynccontextmanager
+async def serving(apiserver, folder=()):
+    watched_with = instruments()
+    login = default_login(apiserver.kubeconfig)
+    async with (
+        gathered(Folder(folder), login, NOWHERE, watched_with.metrics) as source,
+        following(source, NOWHERE, None, watched_with) as server,
+    ):
+        yield server
+
+
+@asynccontextmanager
+async def sidecar(address, pod="web-1", namespace="default"):
+    async with Sidecar(address, node_id(pod, namespace)) as proxy:
+        following = asyncio.create_task(proxy.follow())
+        try:
+            yield proxy
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def until(proxy, holds, seconds=20):
+    """Wait until a proxy has what it should have."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await proxy.until(proxy.responses + 1)
+
+
+def destinations(proxy, service):
+    """Where the requests to a service of a proxy's own namespace go, by all routes that it has."""
+    host = f"{service}.{proxy.node.split('~')[2].split('.')[1]}"
+    tables = [RouteConfiguration.FromString(body) for body in proxy.held[ROUTE.url].resources.values()]
+    hosts = [one for table in tables for one in table.virtual_hosts if one.name.startswith(f"{host}.")]
+    return {route.route.cluster.split("|")[-1].split(".")[0] for one in hosts for route in one.routes}
+
+
+def places(proxy, cluster):
+    """Addresses and zones of a cluster's endpoints."""
+    body = proxy.held[ENDPOINT.url].resources.get(cluster)
+    return {
+        (one.endpoint.address.socket_address.address, local.locality.zone)
+        for local in (ClusterLoadAssignment.FromString(body).endpoints if body else ())
+        for one in local.lb_endpoints
+    }
+
+
+def test_a_virtual_service_that_is_written_moves_requests(apiserver, routes):
+    async def story():
+        namespace = await to_thread(apiserver.namespace)
+        for name in ("reviews", "ratings"):
+            await to_thread(apiserver.admin.create, service(namespace, name))
+        async with serving(apiserver) as server, sidecar(server.address, namespace=namespace) as proxy:
+            await until(proxy, lambda: destinations(proxy, "reviews") == {"reviews"})
+            route = virtual_service(namespace, "reviews", "ratings")
+            await to_thread(eventually, lambda: apiserver.admin.create(route))
+            await until(proxy, lambda: destinations(proxy, "reviews") == {"ratings"})
+            await to_thread(apiserver.admin.delete, route)
+            await until(proxy, lambda: destinations(proxy, "reviews") == {"reviews"})
+
+    asyncio.run(story())
+
+
+def test_endpoints_are_where_their_pods_and_nodes_are(apiserver):
+    async def story():
+        namespace = await to_thread(apiserver.namespace)
+        cluster = f"outbound|80||web.{namespace}.svc.cluster.local"
+        await to_thread(apiserver.admin.create, service(namespace, "web"))
+        async with serving(apiserver) as server, sidecar(server.address, namespace=namespace) as proxy:
+            made = await to_thread(apiserver.admin.create, pod(namespace, "web-1", app="web"))
+            await to_thread(apiserver.admin.status, running(made, "10.1.2.3"))
+            slices = endpoint_slice(namespace, "web", "10.1.2.3")
+            slices["endpoints"][0]["targetRef"] = {"kind": "Pod", "namespace": namespace, "name": "web-1"}
+            await to_thread(apiserver.admin.create, slices)
+            await until(proxy, lambda: places(proxy, cluster) == {("10.1.2.3", "")})
+
+            labels = {"topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": "z"}
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": labels}}
+            await to_thread(apiserver.admin.create, node)
+            await until(proxy, lambda: places(proxy, cluster) == {("10.1.2.3", "z")})
+            await to_thread(apiserver.admin.delete, node)
+
+            slices["endpoints"] = []
+            await to_thread(apiserver.admin.replace, slices)
+            await until(proxy, lambda: places(proxy, cluster) == set())
+
+    asyncio.run(story())
+
+
+def test_slices_are_not_needed_where_there_are_endpoints(apiserver):
+    async def story():
+        namespace = await to_thread(apiserver.namespace)
+        cluster = f"outbound|80||old.{namespace}.svc.cluster.local"
+        await to_thread(apiserver.admin.create, service(namespace, "old"))
+        ports = [{"name": "http", "port": 8080}]
+        metadata = {"namespace": namespace, "name": "old"}
+        subsets = [{"addresses": [{"ip": "10.1.9.9"}], "ports": ports}]
+        older = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets}
+        await to_thread(apiserver.admin.create, older)
+        async with serving(apiserver) as server, sidecar(server.address, namespace=namespace) as proxy:
+            await until(proxy, lambda: places(proxy, cluster) == {("10.1.9.9", "")})
+            await to_thread(apiserver.admin.create, endpoint_slice(namespace, "old", "10.1.9.8"))
+            await until(proxy, lambda: places(proxy, cluster) == {("10.1.9.8", "")})
+
+    asyncio.run(story())
+
+
+def test_a_folder_says_more_than_the_cluster(apiserver, tmp_path):
+    async def story():
+        namespace = await to_thread(apiserver.namespace)
+        for name in ("reviews", "ratings"):
+            await to_thread(apiserver.admin.create, service(namespace, name))
+        route = (
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+            f"metadata: {{namespace: {namespace}, name: reviews}}\n"
+            "spec: {hosts: [reviews], http: [{route: [{destination: {host: ratings}}]}]}\n"
+        )
+        (tmp_path / "route.yaml").write_text(route)
+        async with serving(apiserver, [tmp_path]) as server, sidecar(server.address, namespace=namespace) as proxy:
+            await until(proxy, lambda: destinations(proxy, "reviews") == {"ratings"})
+            (tmp_path / "route.yaml").unlink()
+            await until(proxy, lambda: destinations(proxy, "reviews") == {"reviews"})
+
+    asyncio.run(story())
+
+
+def test_what_changes_nothing_that_anybody_is_served_is_not_pushed(apiserver):
+    async def story():
+        namespace = await to_thread(apiserver.namespace)
+        await to_thread(apiserver.admin.create, service(namespace, "web"))
+        made = await to_thread(apiserver.admin.create, pod(namespace, "web-1", app="web"))
+        made = await to_thread(apiserver.admin.status, running(made, "10.1.2.4"))
+        async with serving(apiserver) as server, sidecar(server.address, namespace=namespace) as proxy:
+            await until(proxy, lambda: destinations(proxy, "web") == {"web"})
+            pushes = sum(proxy.held[url].responses for url in proxy.held)
+            for i in range(20):
+                conditions = [*made["status"]["conditions"], {"type": "Noted", "status": "True", "reason": f"R{i}"}]
+                await to_thread(apiserver.admin.status, made | {"status": made["status"] | {"conditions": conditions}})
+            await to_thread(apiserver.admin.create, service(namespace, "last"))
+            await until(proxy, lambda: destinations(proxy, "last"))
+            # One cluster, its endpoints, and the routes and names of the Service that came last.
+            assert sum(proxy.held[url].responses for url in proxy.held) - pushes <= 4
+
+    asyncio.run(story())
+
+
+SERVE = "from pilotpy.cli import main; main()"
+
+
+def serve(*arguments, environment=()):
+    command = [sys.executable, "-c", SERVE, "serve", "--kubernetes", "--no-ca", *arguments]
+    addresses = ["--grpc-address=127.0.0.1:0", "--http-address=", "--monitoring-address=", "--secure-grpc-address="]
+    return subprocess.Popen(
+        [*command, *addresses],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | dict(environment),
+    )
+
+
+@pytest.mark.parametrize("by", ["--kubeconfig", "KUBECONFIG"])
+def test_the_command_serves_and_stops(apiserver, by):
+    named = by.startswith("--")
+    process = serve(
+        *([f"{by}={apiserver.kubeconfig}"] if named else []),
+        environment=() if named else {by: str(apiserver.kubeconfig)}.items(),
+    )
+    try:
+        assert process.stdout.readline().startswith("serving ADS on ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_command_says_at_once_that_it_cannot_log_in(tmp_path):
+    process = serve(f"--kubeconfig={tmp_path / 'none'}")
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "cannot log in" in error
+
+
+def test_the_command_waits_for_a_server_that_is_not_there_and_can_be_stopped(apiserver):
+    path = apiserver.kubeconfig.with_name("nobody.kubeconfig")
+    path.write_text(apiserver.kubeconfig.read_text().replace(apiserver.url, "https://127.0.0.1:9"))
+    process = serve(f"--kubeconfig={path}")
+    try:
+        assert "waiting for the API server" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert process.stdout.read() == "", "it was never ready"
+    finally:
+        process.kill()
+        process.communicate()
