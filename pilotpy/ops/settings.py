@@ -37,6 +37,7 @@ class Settings(NamedTuple):
     cluster_id: str = "Kubernetes"  # of the cluster that is watched, as its proxies call it
     token_audiences: str = "istio-ca"  # noqa: S105  # of tokens that prove who one is, separated by commas; one will do
     jwt_rule: str = ""  # JSON: whose tokens prove who one is, beside those of our own issuer or cluster
+    debug_namespaces: tuple[str, ...] = ()  # whose people may see every debug page
     blocked_key_networks: tuple[str, ...] = ()  # ranges that keys of token issuers are not fetched from
 
     @classmethod
@@ -54,6 +55,8 @@ class Settings(NamedTuple):
                     raise Wrong(f"{variable}: {text!r} is not a number") from None
         if text := environment.get(_BLOCKED):
             found["blocked_key_networks"] = _ranges(text)
+        if text := environment.get(_DEBUG):
+            found["debug_namespaces"] = tuple(part.strip() for part in text.split(",") if part.strip())
         found |= {name: text for name, variable in _TEXTS.items() if (text := environment.get(variable))}
         return cls()._replace(**found)
 
@@ -77,6 +80,7 @@ _NUMBERS: Final = (
     ("large_pushes", "PILOT_PUSH_THROTTLE", int),
 )
 
+_DEBUG: Final = "DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES"
 _BLOCKED: Final = "BLOCKED_CIDRS_IN_JWKS_URIS"
 
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")

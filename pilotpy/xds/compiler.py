@@ -93,6 +93,15 @@ class LocalCompiler:
         await self._settled.wait()
         self._settled.clear()
 
+    def held(self) -> list[tuple[str, Tree]]:
+        """What is compiled and given to somebody: type URLs and collections, in no order."""
+        return [
+            (url, self._trees[asked])
+            for asked, users in self._users.items()
+            if asked in self._trees
+            for url in {url for _, url in users}
+        ]
+
     def act_on(self, query: Query[[], Any], act: Callable[[Any], None]) -> None:
         """Call `act` with the answer of a query, now and whenever it changes, for good."""
         asked: Asked = (query, ())

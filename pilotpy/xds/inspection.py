@@ -7,7 +7,7 @@ Source: pilot/pkg/xds/debug.go. `timeline` is ours.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,8 +17,9 @@ from pilotpy.mesh.view import Identity
 from pilotpy.ops.instruments import Instruments
 from pilotpy.xds.config_dump import config_dump, resources
 from pilotpy.xds.connection import Connection
+from pilotpy.xds.debug_mesh import MeshPages
 from pilotpy.xds.edge import Edge
-from pilotpy.xds.resource_type import ENDPOINT, IN_ORDER, NAME_TABLE, ResourceType
+from pilotpy.xds.resource_type import ENDPOINT, EXTENSION, IN_ORDER, NAME_TABLE, ResourceType
 from pilotpy.xds.status import client, client_with_watches, sync_status
 
 _ELSEWHERE: Final = "Proxy not connected to this Pilot instance. It may be connected to another instance.\n"
@@ -29,7 +30,8 @@ _FOR_ANYBODY: Final = frozenset({"config_dump", "edsz", "ndsz"})
 class Asker(NamedTuple):
     """Who asks."""
 
-    namespace: str | None  # whose proxies may be seen; None: everybody's
+    namespace: str | None  # whose proxies may be looked into; None: everybody's
+    every_page: bool = False  # those about the mesh as well
 
 
 EVERYTHING: Final = Asker(None)
@@ -49,36 +51,48 @@ Params = Mapping[str, str]
 class Inspection:
     """All pages of one edge."""
 
-    def __init__(self, edge: Edge, instruments: Instruments, root_namespace: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        edge: Edge,
+        instruments: Instruments,
+        root_namespace: Callable[[], str],
+        mesh: MeshPages | None = None,  # None: only pages about proxies
+        trusted: Collection[str] = (),  # namespaces from which every page may be seen
+    ) -> None:
+        self._trusted = frozenset(trusted)
         self._edge = edge
+        self._mesh = mesh
         self._instruments = instruments
         self._root_namespace = root_namespace
         self._pages: dict[str, Callable[[Params, Asker], Awaitable[Page]]] = {
             "adsz": self._adsz,
             "config_dump": self._config_dump,
             "connections": self._connections,
+            "ecdsz": self._of_type(EXTENSION),
             "edsz": self._of_type(ENDPOINT),
             "list": self._list,
             "ndsz": self._of_type(NAME_TABLE),
             "syncz": self._syncz,
             "timeline": self._timeline,
         }
+        if mesh is not None:
+            self._pages |= _of_mesh(mesh) | {"instancesz": self._instancesz, "sidecarz": self._sidecarz}
 
     @property
     def names(self) -> tuple[str, ...]:
         """What there is to ask for, sorted."""
-        return tuple(self._pages)
+        return tuple(sorted(self._pages))
 
     def asker(self, *identities: Identity) -> Asker | None:
         """What somebody with these identities may see; None: nothing."""
         namespaces = [identity.namespace for identity in identities]
         if self._root_namespace() in namespaces:
             return EVERYTHING
-        return Asker(namespaces[0]) if namespaces else None
+        return Asker(namespaces[0], namespaces[0] in self._trusted) if namespaces else None
 
     async def page(self, name: str, params: Params, asker: Asker) -> Page:
         """The page of that name; of another one, 404, and 403 if it is not for this asker."""
-        if asker.namespace is not None and name not in _FOR_ANYBODY:
+        if asker.namespace is not None and not asker.every_page and name not in _FOR_ANYBODY:
             return Page(b"", 403, "text/plain")
         page = self._pages.get(name)
         return Page(b"no such page\n", 404, "text/plain") if page is None else await page(params, asker)
@@ -86,11 +100,13 @@ class Inspection:
     def connections(self, asker: Asker) -> list[Connection]:
         """The proxies that may be seen, sorted by connection."""
         found = sorted(self._edge.connections.values(), key=lambda connection: connection.id)
-        return [one for one in found if asker.namespace is None or one.namespace == asker.namespace]
+        every = asker.namespace is None or asker.every_page
+        return [one for one in found if every or one.namespace == asker.namespace]
 
     def connection(self, proxy: str, asker: Asker) -> Connection | None:
-        """The first whose id contains a text, as istiod finds proxies."""
-        return next((one for one in self.connections(asker) if proxy in one.id), None)
+        """The first whose id contains a text, as istiod finds proxies, if it may be looked into."""
+        own = asker._replace(every_page=False)
+        return next((one for one in self.connections(own) if proxy in one.id), None)
 
     async def _list(self, params: Params, _: Asker) -> Page:
         return _json(params, self.names)
@@ -109,9 +125,10 @@ class Inspection:
             return _text(f"Pushed to {self._edge.push_all()} servers\n")
         found = self.connections(asker)
         if proxy := params.get("proxyID"):
-            found = [connection for connection in found if proxy in connection.id][:1]
-            if not found:
+            one = self.connection(proxy, asker)
+            if one is None:
                 return _text(_ELSEWHERE, 404)
+            found = [one]
         return _json(params, {"totalClients": len(found), "clients": [client_with_watches(c) for c in found]})
 
     async def _timeline(self, params: Params, _: Asker) -> Page:
@@ -122,6 +139,19 @@ class Inspection:
         types = [_BY_SHORT[name] for name in names.lower().split(",") if name in _BY_SHORT]
         return await self._dumped(params, asker, types if names else None)
 
+    async def _instancesz(self, params: Params, asker: Asker) -> Page:
+        assert self._mesh is not None, "there is no such page without"
+        return await _json_aside(
+            params, await self._mesh.instancesz({one.proxy: one.id for one in self.connections(asker)})
+        )
+
+    async def _sidecarz(self, params: Params, asker: Asker) -> Page:
+        assert self._mesh is not None, "there is no such page without"
+        connection = self._named(params, asker)
+        if isinstance(connection, Page):
+            return connection
+        return await _json_aside(params, await self._mesh.sidecarz(connection.id))
+
     def _of_type(self, type_: ResourceType) -> Callable[[Params, Asker], Awaitable[Page]]:
         async def page(params: Params, asker: Asker) -> Page:
             return await self._dumped(params, asker, [type_])
@@ -129,12 +159,9 @@ class Inspection:
         return page
 
     async def _dumped(self, params: Params, asker: Asker, types: list[ResourceType] | None) -> Page:
-        proxy = params.get("proxyID")
-        if not proxy:
-            return _text("You must provide a proxyID in the query string\n", 400)
-        connection = self.connection(proxy, asker)
-        if connection is None:
-            return _text(_ELSEWHERE, 404)
+        connection = self._named(params, asker)
+        if isinstance(connection, Page):
+            return connection
         session, publication = connection.session, connection.seat.publication
 
         def dump() -> dict[str, Any]:  # may be megabytes: streams go on meanwhile
@@ -143,6 +170,44 @@ class Inspection:
             return {"configs": [found for type_ in types for found in resources(session, publication, type_)]}
 
         return _json(params, await run_in_threadpool(dump))
+
+    def _named(self, params: Params, asker: Asker) -> Connection | Page:
+        """The proxy that is asked for, or what to say instead."""
+        proxy = params.get("proxyID")
+        if not proxy:
+            return _text("You must provide a proxyID in the query string\n", 400)
+        return self.connection(proxy, asker) or _text(_ELSEWHERE, 404)
+
+
+def _of_mesh(mesh: MeshPages) -> dict[str, Callable[[Params, Asker], Awaitable[Page]]]:
+    def page(content: Callable[[], Awaitable[object]]) -> Callable[[Params, Asker], Awaitable[Page]]:
+        async def answer(params: Params, _: Asker) -> Page:
+            return await _json_aside(params, await content())
+
+        return answer
+
+    async def cachez(params: Params, _: Asker) -> Page:
+        if params.get("clear"):
+            mesh.clear()
+            return _text("Cache cleared\n")
+        return await _json_aside(params, await (mesh.cache_sizes() if params.get("sizes") else mesh.cachez()))
+
+    plain: dict[str, Callable[[], Awaitable[object]]] = {
+        "authorizationz": mesh.authorizationz,
+        "configz": mesh.configz,
+        "endpointShardz": mesh.endpointz,
+        "endpointz": mesh.endpointz,
+        "mesh": mesh.mesh,
+        "push_status": mesh.push_status,
+        "registryz": mesh.registryz,
+        "resourcesz": mesh.resourcesz,
+        "telemetryz": mesh.telemetryz,
+    }
+    return {name: page(content) for name, content in plain.items()} | {"cachez": cachez}
+
+
+async def _json_aside(params: Params, content: object) -> Page:
+    return await run_in_threadpool(_json, params, content)  # may be megabytes: streams go on meanwhile
 
 
 def _text(text: str, status: int = 200) -> Page:

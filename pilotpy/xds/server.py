@@ -22,6 +22,7 @@ from pilotpy.ops.instruments import Instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.xds.compiler import Answers, LocalCompiler
 from pilotpy.xds.debug import applications
+from pilotpy.xds.debug_mesh import MeshPages
 from pilotpy.xds.debug_types import DebugTypes
 from pilotpy.xds.edge import Edge
 from pilotpy.xds.grpc_transport import GrpcTransport, Limits
@@ -93,7 +94,8 @@ async def serving(
     """
     compiler = LocalCompiler(engine, answers, settings, instruments)
     edge = Edge(compiler, settings, instruments)
-    inspection = Inspection(edge, instruments, lambda: engine.ask(root_namespace))
+    mesh = MeshPages(engine, compiler.held)
+    inspection = Inspection(edge, instruments, lambda: engine.ask(root_namespace), mesh, settings.debug_namespaces)
     edge.inspected = DebugTypes(inspection).response
     http, monitoring = applications(edge, instruments, inspection)
     compiling = asyncio.create_task(compiler.run(), name="compiler")

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from pilotpy.xds.debug import applications
+from pilotpy.xds.debug_mesh import MeshPages
 from pilotpy.xds.inspection import Inspection
 from pilotpy.xds.resource_type import CLUSTER, ResourceType
 from pilotpy_protos.envoy.admin.v3.config_dump_shared_pb2 import ClustersConfigDump
@@ -138,6 +139,7 @@ async def test_nobody_is_shown_anything_in_plaintext(tmp_path):
         pytest.param("10.0.0.9", "nonsense", "/debug/adsz", 401, id="a token that proves nothing"),
         pytest.param("10.0.0.9", ("admin", "istio-system"), "/debug/adsz", 200, id="who is of the root namespace"),
         pytest.param("10.0.0.9", ("web", "shop"), "/debug/adsz", 403, id="a workload that asks about all"),
+        pytest.param("10.0.0.9", ("web", "shop"), "/debug/registryz", 403, id="a workload that asks about the mesh"),
         pytest.param("10.0.0.9", ("web", "shop"), "/debug/edsz?proxyID=web.shop", 200, id="a workload about its own"),
         pytest.param("10.0.0.9", ("web", "shop"), "/debug/edsz?proxyID=other", 404, id="a workload about others"),
         pytest.param("10.0.0.9", None, "/debug", 200, id="the index says nothing of the mesh"),
@@ -152,6 +154,28 @@ async def test_pages_over_http_are_for_who_proves_who_it_is(tmp_path, client, wh
         token = served.token(*who) if isinstance(who, tuple) else who
         headers = [(b"authorization", f"{scheme} {token}".encode())] if token else []
         assert await status_of(http, client, path, headers) == status
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        pytest.param("/debug/syncz", 200, id="how far all proxies are"),
+        pytest.param("/debug/registryz", 200, id="what services there are"),
+        pytest.param("/debug/edsz?proxyID=web.shop", 200, id="what its own proxies are given"),
+        pytest.param("/debug/edsz?proxyID=admin.istio-system", 404, id="what others are given: not even then"),
+        pytest.param("/debug/sidecarz?proxyID=admin.istio-system", 404, id="what others reach: not even then"),
+    ],
+)
+@asynchronous
+async def test_a_trusted_namespace_sees_every_page(tmp_path, path, status):
+    async with plane(tmp_path) as served, served.proxy("admin", "istio-system") as admin, await synced(served):
+        await admin.ask(CLUSTER)
+        await admin.response()
+        edge, watched, compiler = served.server.edge, served.server.instruments, served.server.compiler
+        mesh = MeshPages(compiler.engine, compiler.held)
+        http, _ = applications(edge, watched, Inspection(edge, watched, lambda: "istio-system", mesh, ["shop"]))
+        headers = [(b"authorization", f"Bearer {served.token('web')}".encode())]
+        assert await status_of(http, "10.0.0.9", path, headers) == status
 
 
 async def status_of(application, client: str, path: str, headers: list) -> int:

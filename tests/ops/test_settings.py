@@ -28,6 +28,11 @@ def test_istiods_variables_are_read_and_empty_ones_ignored():
     assert Settings.of(environment) == Settings(debounce_after=timedelta(seconds=1), large_pushes=7)
 
 
+def test_trusted_namespaces_are_parted_by_commas():
+    settings = Settings.of({"DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES": "kiali, monitoring,"})
+    assert settings.debug_namespaces == ("kiali", "monitoring")
+
+
 def test_a_number_that_is_none_is_refused_by_name():
     with pytest.raises(Wrong, match="PILOT_MAX_REQUESTS_PER_SECOND"):
         Settings.of({"PILOT_MAX_REQUESTS_PER_SECOND": "many"})
