@@ -101,9 +101,7 @@ def groups(q: Asking, key: ServiceKey, outlet: Outlet, chosen: Choice, place: Pl
 
 
 def _as_sent(endpoint: Endpoint) -> Endpoint:
-    drains = endpoint.health is not Health.DRAINING and any(
-        name == DRAINING_LABEL and value for name, value in endpoint.labels
-    )
+    drains = endpoint.health is not Health.DRAINING and dict(endpoint.labels).get(DRAINING_LABEL)
     return msgspec.structs.replace(endpoint, health=Health.DRAINING) if drains else endpoint
 
 

@@ -35,7 +35,9 @@ def service_fields(service: Service) -> Mapping[str, Value]:
 
 
 def _struct(fields: Mapping[str, Value]) -> bytes:
-    return b"".join(delimited(1, delimited(1, key.encode()) + delimited(2, _value(fields[key]))) for key in fields)
+    return b"".join(
+        [delimited(1, delimited(1, key.encode()) + delimited(2, _value(value))) for key, value in fields.items()]
+    )
 
 
 def _value(value: Value) -> bytes:
@@ -46,4 +48,4 @@ def _value(value: Value) -> bytes:
         return integer(4, value) or b"\x20\x00"
     if isinstance(value, Mapping):
         return delimited(5, _struct(value))
-    return delimited(6, b"".join(delimited(1, _value(each)) for each in value))
+    return delimited(6, b"".join([delimited(1, _value(each)) for each in value]))

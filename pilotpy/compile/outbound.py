@@ -120,16 +120,16 @@ def exits(scope: Scope, mode: str) -> tuple[Exit, ...]:
     )
 
 
-@query
 def sniffed_ports(q: Asking, key: ServiceKey, only: tuple[int, ...], manner: Manner) -> tuple[Port, ...]:
     """The ports of a service whose listeners ask for `sniffed_route(host, port)`, in the service's order."""
     found = q(service, key)
-    if found is None or not any(port.protocol is Protocol.AUTO for port in _listened(found, only, manner)):
+    listened = _listened(found, only, manner) if found is not None else ()
+    sniffed = tuple([port for port in listened if port.protocol is Protocol.AUTO])
+    if not sniffed:
         return ()
     taken = q(slots, key, only, manner)
     at_address = {slot.port for slot in (*taken.own, *taken.shared) if slot.address != manner.bind}
-    listened = _listened(found, only, manner)
-    return tuple(port for port in listened if port.protocol is Protocol.AUTO and port.number in at_address)
+    return tuple(port for port in sniffed if port.number in at_address)
 
 
 @query

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.scopes import members
-from pilotpy.mesh.service import Resolution, ServiceKey
+from pilotpy.mesh.service import Resolution, Service
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Part, Selected
 
@@ -20,16 +20,14 @@ def by_port(q: Asking, part: Part) -> tuple[tuple[int, tuple[Selected, ...]], ..
     """The services of a part by the ports on which they have routes, sorted by port."""
     found: dict[int, list[Selected]] = {}
     for selected in q(members, part):
-        for number in q(routed_ports, selected.service):
+        for number in _routed(q(service, selected.service)):
             if not selected.ports or number in selected.ports:
                 found.setdefault(number, []).append(selected)
     return tuple((number, tuple(found[number])) for number in sorted(found))
 
 
-@query
-def routed_ports(q: Asking, key: ServiceKey) -> tuple[int, ...]:
+def _routed(found: Service | None) -> list[int]:
     """The ports of a service that may speak HTTP. An alias has none: it has the virtual host of what it stands for."""
-    found = q(service, key)
     if found is None or found.resolution is Resolution.ALIAS:
-        return ()
-    return tuple(port.number for port in found.ports if port.protocol.may_be_http)
+        return []
+    return [port.number for port in found.ports if port.protocol.may_be_http]

@@ -86,7 +86,7 @@ def sniffed_routes(q: Asking, part: Part, manner: Manner, seen_from: Vantage) ->
     return Tree(
         q(sniffed_configuration, selected, port.number, toward(q, seen_from, selected.routes))
         for selected in q(members, part)
-        for port in q(sniffed_ports, selected.service, selected.ports, manner)
+        for port in sniffed_ports(q, selected.service, selected.ports, manner)
     )
 
 

@@ -110,10 +110,10 @@ class Node:
     def add_reader(self, reader: Node) -> None:
         """Remember who read it."""
         readers = self._readers
-        if isinstance(readers, set):
-            readers.add(reader)
-        elif not readers:
+        if not readers:
             self._readers = reader
+        elif isinstance(readers, set):
+            readers.add(reader)
         elif reader not in (known := self.readers):
             self._readers = (*known, reader) if len(known) < _FEW else {*known, reader}
 

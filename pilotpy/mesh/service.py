@@ -11,6 +11,8 @@ import msgspec
 class Protocol(Enum):
     """What a port speaks, once selected (Istio's protocol selection; ``AUTO`` is sniffed)."""
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and protocols are in the keys of queries
+
     HTTP = "HTTP"
     HTTP2 = "HTTP2"
     HTTP_PROXY = "HTTP_PROXY"
@@ -104,7 +106,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 class Health(Enum):
     """An endpoint's readiness, in Envoy's words."""
 
-    __hash__ = object.__hash__  # Enum's own is Python code, and each of all endpoints is looked up by it
+    __hash__ = object.__hash__  # as Protocol's, for it is looked up with each endpoint
 
     HEALTHY = "HEALTHY"
     UNHEALTHY = "UNHEALTHY"
