@@ -40,6 +40,9 @@ bench: .venv/pilotpy .venv/test  ## benchmarks; they measure and assert nothing
 
 protos: protos/build/stamp  ## generate the wire types
 
+crds: .venv/pilotpy  ## generate deploy/crds from the types of the model
+	$(BIN)/python deploy/generate_crds.py
+
 lock:  ## resolve requirements/*.in anew into pinned *.txt (ARGS=--upgrade: newest)
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet pip-tools==7.6.2
@@ -96,4 +99,4 @@ protos/build/stamp: $(TOOLS)/stamp $(DEFINITIONS)
 	PYTHONPATH=$(TOOLS) $(BIN)/python protos/generate.py
 	@touch $@
 
-.PHONY: help demo test lint bench kube-assets protos lock clean system
+.PHONY: help demo test lint bench crds kube-assets protos lock clean system

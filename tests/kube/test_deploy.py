@@ -1,0 +1,186 @@
+"""The manifests in deploy/, at a real API server: definitions that take what they should, rights that are enough."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+import yaml
+
+from pilotpy.kube.definitions import definitions
+from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS
+from tests.authority.plane import Workload, names
+from tests.kube.cluster import Refused
+from tests.kube.plane import plane, roots_in
+from tests.kube.test_keys import Shop, soon
+from tests.kube.waiting import eventually
+from tests.xds.test_edge import asynchronous
+
+REFUSED_BY_SCHEMA_ALONE = "openapi_only"
+
+
+@pytest.fixture(scope="module")
+def deploy(repository):
+    return repository / "deploy"
+
+
+def objects(path):
+    return [one for one in yaml.safe_load_all(path.read_text()) if one]
+
+
+def test_the_definitions_in_deploy_are_those_that_the_model_makes(deploy):
+    written = [one for path in sorted((deploy / "crds").glob("*.yaml")) for one in objects(path)]
+    assert written == definitions(), "run `make crds`"
+
+
+def test_all_that_is_deployed_stands_in_the_kustomization(deploy):
+    listed = yaml.safe_load((deploy / "kustomization.yaml").read_text())["resources"]
+    assert {path.name for path in deploy.glob("*.yaml")} == {*listed, "kustomization.yaml"}
+
+
+def test_the_cluster_role_reads_what_is_watched_and_no_more(deploy):
+    role = next(one for one in objects(deploy / "roles.yaml") if one["kind"] == "ClusterRole")
+    reads = {
+        (group, resource)
+        for rule in role["rules"]
+        if "watch" in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert reads == {(one.group, one.plural) for one in (*COLLECTIONS, DEFINITIONS)}
+
+
+@pytest.fixture
+def installed(apiserver):
+    """All of our definitions, for as long as a test runs."""
+    made = definitions()
+    for one in made:
+        apiserver.admin.create(one)
+    for one in made:
+        assert eventually(lambda one=one: established(apiserver.admin.read(one)))
+    yield made
+    for one in made:
+        apiserver.admin.delete(one)
+    for one in made:
+        assert eventually(lambda one=one: gone(apiserver, one))
+
+
+def established(definition):
+    conditions = {one["type"]: one["status"] for one in definition.get("status", {}).get("conditions", ())}
+    assert "NonStructuralSchema" not in conditions
+    return conditions.get("Established") == "True"
+
+
+def gone(apiserver, one):
+    try:
+        apiserver.admin.read(one)
+    except Refused as refused:
+        return refused.status == 404
+    return False
+
+
+def test_definitions_accept_what_istio_accepts_in_every_version(apiserver, installed, conformance):
+    cases = json.loads((conformance / "validation" / "crd_samples.json").read_text())["cases"]
+    namespace, accepted, wrong = apiserver.namespace(), 0, []
+    versions = {one["spec"]["names"]["kind"]: one["spec"]["versions"] for one in installed}
+    for number, case in enumerate(case for case in cases if case["expect"]["valid"]):
+        one = yaml.safe_load(case["input"])
+        group = one["apiVersion"].partition("/")[0]
+        for version in versions[one["kind"]]:
+            metadata = one.get("metadata", {}) | {"namespace": namespace, "name": f"{number}-{version['name']}"}
+            try:
+                eventually(
+                    lambda one=one | {"apiVersion": f"{group}/{version['name']}", "metadata": metadata}: (
+                        apiserver.admin.create(one)
+                    ),
+                    patience=5,
+                )
+                accepted += 1
+            except Refused as refused:
+                wrong.append((case["name"], str(refused)))
+    assert not wrong
+    assert accepted > 20
+
+
+def test_definitions_refuse_what_is_of_another_type(apiserver, installed):
+    namespace = apiserver.namespace()
+    one = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "PeerAuthentication",
+        "metadata": {"namespace": namespace, "name": "strict"},
+        "spec": {"mtls": {"mode": "STRICT"}, "portLevelMtls": {"80": {"mode": "DISABLE"}}},
+    }
+    assert eventually(lambda: apiserver.admin.create(one))
+    for spec in ({"mtls": {"mode": "MAYBE"}}, {"mtls": "STRICT"}, {"selector": {"matchLabels": ["a"]}}):
+        with pytest.raises(Refused, match="422"):
+            apiserver.admin.patch(one, {"spec": spec})
+    pruned = apiserver.admin.patch(one, {"spec": {"nobodyKnows": 1}})
+    assert pruned["spec"] == one["spec"]
+
+
+def test_a_cluster_that_has_definitions_keeps_them(apiserver, installed):
+    with pytest.raises(Refused, match="AlreadyExists"):
+        apiserver.admin.create(installed[0])
+
+
+@pytest.fixture(scope="module")
+def rights(apiserver, deploy):
+    """A kubeconfig of the service account that the control plane runs as, and of nobody else."""
+    for path in ("namespace.yaml", "service-account.yaml", "roles.yaml", "services.yaml", "deployment.yaml"):
+        for one in objects(deploy / path):
+            apiserver.admin.create(one)
+    token = apiserver.admin.token("istio-system", "istiod", "")
+    return apiserver.kubeconfig_for("istiod", {"token": token})
+
+
+@asynchronous
+async def test_the_control_plane_runs_with_the_rights_that_deploy_gives_it(apiserver, rights, installed):
+    shop = Shop(apiserver)
+    async with plane(apiserver, "istio-system", kubeconfig=rights) as served:
+        roots = await asyncio.to_thread(served.roots, shop.name)
+        chain = await served.certificate(Workload(), shop.token(), roots)
+        assert names(chain) == [shop.identity]
+        apiserver.admin.patch(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"namespace": shop.name, "name": "istio-ca-root-cert"},
+            },
+            {"data": {"root-cert.pem": "mine"}},
+        )
+        assert await soon(lambda: roots_in(apiserver, shop.name).encode() == roots)
+        metrics = served.server.instruments.metrics
+        assert not metrics.failures.collect()[0].samples, "every list and watch is allowed"
+        assert not metrics.root_writes["failed"]
+    # Started again, it reads the root that it stored, and takes the lease that it released.
+    async with plane(apiserver, "istio-system", kubeconfig=rights) as served:
+        chain = await served.certificate(Workload(), shop.token(), roots)
+        assert chain[-1].encode() == roots
+
+
+@asynchronous
+async def test_with_these_rights_no_other_secret_or_config_map_can_be_written(apiserver, rights):
+    client = apiserver.client(yaml.safe_load(rights.read_text())["users"][0]["user"]["token"])
+    namespace = apiserver.namespace()
+    one = {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": "theirs"}}
+    apiserver.admin.create(one, one | {"kind": "ConfigMap"})
+    for kind in ("Secret", "ConfigMap"):
+        for attempt in (
+            client.delete,
+            client.replace,
+            lambda it: client.patch(it, {"metadata": {"labels": {"a": "b"}}}),
+        ):
+            with pytest.raises(Refused, match="403"):
+                attempt(one | {"kind": kind})
+    with pytest.raises(Refused, match="403"):
+        client.create(one | {"metadata": {"namespace": namespace, "name": "another"}})
+
+
+def test_pods_of_the_deployment_would_be_admitted_by_the_strictest_standard(apiserver, deploy, rights):
+    deployment = next(one for one in objects(deploy / "deployment.yaml") if one["kind"] == "Deployment")
+    label = "pod-security.kubernetes.io/enforce"
+    namespace = apiserver.namespace(**{label: "restricted"})
+    template = deployment["spec"]["template"]
+    metadata = template["metadata"] | {"namespace": namespace, "name": "istiod"}
+    assert apiserver.admin.create({"apiVersion": "v1", "kind": "Pod", **template, "metadata": metadata})
