@@ -94,9 +94,16 @@ def test_a_refused_rule_changes_nothing_and_says_why(alone):
     assert before == after
 
 
-@pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.value)
-def test_no_capture_leaves_nothing_of_an_earlier_one(alone, mode):
-    earlier = Capture(inbound_ports=("*",), outbound_ranges=("*",), mode=mode, leave_marked=True)
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"mode": Mode.REDIRECT}, id="REDIRECT"),
+        pytest.param({"mode": Mode.REDIRECT, "client_address": True}, id="REDIRECT that keeps clients' addresses"),
+        pytest.param({"mode": Mode.TPROXY}, id="TPROXY"),
+    ],
+)
+def test_no_capture_leaves_nothing_of_an_earlier_one(alone, more):
+    earlier = Capture(inbound_ports=("*",), outbound_ranges=("*",), leave_marked=True, **more)
 
     def cleaned():
         capturing.apply(earlier)

@@ -124,3 +124,13 @@ def test_packets_that_envoy_marked_can_be_left_alone():
     transparent = Capture(mode=Mode.TPROXY, inbound_ports=("*",), leave_marked=True)
     nat = tables(rules(transparent, Family.V4))["nat"]
     assert nat[-1] == "-I OUTPUT 1 -p tcp -m mark --mark 1337 -j RETURN"
+
+
+def test_under_redirect_envoy_can_speak_from_its_clients_address_too():
+    plain = Capture(inbound_ports=("*",))
+    added = tables(rules(Capture(inbound_ports=("*",), client_address=True), Family.V4))
+    assert added["mangle"] == [
+        "-A PREROUTING -p tcp -m mark --mark 1337 -j CONNMARK --save-mark",
+        "-A OUTPUT -p tcp -m connmark --mark 1337 -j CONNMARK --restore-mark",
+    ]
+    assert added["nat"] == [*tables(rules(plain, Family.V4))["nat"], "-I OUTPUT 1 -p tcp -m mark --mark 1337 -j RETURN"]

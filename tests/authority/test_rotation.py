@@ -6,6 +6,7 @@ import asyncio
 
 import grpc
 import pytest
+from cryptography import x509
 
 from pilotpy.xds.resource_type import CLUSTER, PROXY_CONFIG
 from pilotpy_ca.commands import Revoke, Rotate, Show
@@ -112,6 +113,18 @@ async def test_who_is_revoked_is_not_served_by_its_certificate_and_gets_no_other
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await served.certificate(Workload(), served.token("web"))
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@asynchronous
+async def test_what_is_revoked_is_in_a_file_at_once_for_agents_to_read(tmp_path):
+    async with plane(tmp_path) as served:
+        identity = await served.identity()
+        file = served.keys.projected / "crl" / "ca-crl.pem"
+        assert file.read_bytes() == b""
+        await command(served, Revoke(name="spiffe://cluster.local/ns/shop/sa/web"))
+        revoked = x509.load_pem_x509_crl(file.read_bytes())
+        serial = x509.load_pem_x509_certificate(identity.chain).serial_number
+        assert [one.serial_number for one in revoked] == [serial]
 
 
 @asynchronous

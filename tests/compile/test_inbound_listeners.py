@@ -100,6 +100,13 @@ def test_tproxy_keeps_the_address_of_the_client():
     assert found.transparent.value
 
 
+def test_redirect_keeps_the_address_of_the_client_where_it_is_asked_to():
+    found = inbound(World(), PRESERVE_CLIENT_ADDRESS="true")["virtualInbound"]
+    assert inspectors(found)[:2] == ["original_dst", "original_src"]
+    assert not found.transparent.value
+    assert "original_src" not in inspectors(inbound(World())["virtualInbound"])
+
+
 def test_exact_balance_is_asked_for_by_direction():
     found = inbound(World(), INBOUND_LISTENER_EXACT_BALANCE="true")
     assert found["virtualInbound"].connection_balance_config.HasField("exact_balance")
