@@ -113,7 +113,7 @@ def answer(keeper: Keeper, command: Command, now: datetime) -> Answer:
     """Do what is asked. Nothing is raised that is in the tree of `CaError`."""
     try:
         return _answer(keeper, command, now)
-    except (CaError, ValueError) as error:
+    except (CaError, ValueError, OverflowError) as error:
         return Failed(str(error))
 
 

@@ -1,7 +1,7 @@
 """How commands reach the process that keeps the keys: a Unix socket in the keys' folder, one command a connection.
 
-Who may enter the folder (0700) may command. Without such a process a command opens the folder itself. So the keys are
-only ever in one process. JSON, a line each way.
+Who the process runs as may command: the socket is 0600, in a folder that is made 0700. Without such a process a command
+opens the folder itself. So the keys are only ever in one process. JSON, a line each way.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def _listener(folder: Path) -> socket.socket:
     # Whoever has the folder's lock owns the name; one that is there was left by a process that died.
     (folder / _SOCKET).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
+    os.fchmod(listener.fileno(), 0o600)  # the file that `bind` makes gets this mode: at no moment is it another's
     with _short(folder) as path:
         listener.bind(path)
     return listener

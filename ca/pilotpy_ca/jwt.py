@@ -168,9 +168,9 @@ def _in_time(claims: dict[str, Any], now: datetime) -> Claims:
     ends, begins = (_moment(claims, name, now) for name in ("exp", "nbf"))
     if ends is None:
         raise TokenError("the token has no end")
-    if now >= ends + _LEEWAY:
+    if now - _LEEWAY >= ends:
         raise TokenError(f"the token ended at {ends:%Y-%m-%d %H:%M:%S}")
-    if begins is not None and now < begins - _LEEWAY:
+    if begins is not None and now + _LEEWAY < begins:
         raise TokenError(f"the token is not valid before {begins:%Y-%m-%d %H:%M:%S}")
     issuer, subject, audience = claims.get("iss", ""), claims.get("sub", ""), claims.get("aud", [])
     audiences = [audience] if isinstance(audience, str) else audience

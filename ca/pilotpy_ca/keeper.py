@@ -19,7 +19,7 @@ from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_ca.ledger import Evidence, Issued, Ledger
 from pilotpy_ca.ledger_file import LedgerFile
 from pilotpy_ca.plugged_in import PluggedIn, PluggedInSource, permitted
-from pilotpy_ca.revocation import Revocations, Revoked
+from pilotpy_ca.revocation import SERIALS, Revocations, Revoked
 from pilotpy_ca.rotation import Script, Wait
 from pilotpy_ca.signer import Signer
 from pilotpy_ca.slots import Slots
@@ -150,9 +150,12 @@ class Keeper:
     def revoke(self, what: str | int, now: datetime, reason: str = "", *, ban: bool = False) -> tuple[Event, ...]:
         """Revoke a certificate by its serial number, or all valid ones of a name (a SPIFFE ID).
 
-        `ban`: the name gets no more, until `unban`. Raises `RotationError` if there is nothing to revoke.
+        `ban`: the name gets no more, until `unban`. Raises `RotationError` if there is nothing to revoke, or the number
+        is none that a certificate can have: no list could be made with it.
         """
         if isinstance(what, int):
+            if what not in SERIALS:
+                raise RotationError(f"{what:x} is not the serial number of a certificate")
             found: Iterable[Issued] = [one] if (one := self.ledger.find(what)) else []
             # Not in the ledger: issued by an earlier installation. Nobody knows by whom, so each signer says so.
             ends = max(slot.signer.ends for slot in self.authority.slots.all)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pilotpy_ca.certificates import may_revoke, whole_seconds
 from pilotpy_ca.keys import signature_hash
 from pilotpy_ca.signer import Signer
+
+SERIALS: Final = range(1, 1 << 159)  # RFC 5280, 4.1.2.2: positive, 20 octets with the sign
 
 
 class Revoked(NamedTuple):

@@ -116,19 +116,22 @@ class ServerCertificate:
 async def ticking(keeper: Keeper, also: Callable[[datetime], object], clock: Clock = system_clock) -> None:
     """Let the keeper do what is due, and something else, once a second, for ever.
 
-    Failures are logged, each as often as its reason changes, and tried again.
+    Failures of any kind are logged, each as often as its reason changes, and tried again: that the keeper stopped would
+    be noticed when certificates end.
     """
     said = ""
     while True:
-        now, reason = clock(), ""
+        now, reason, unforeseen = clock(), "", None
         try:
             for event in keeper.tick(now):
                 log_event(event)
             also(now)
         except (CaError, OSError) as error:
             reason = str(error)
+        except Exception as ours:  # noqa: BLE001 - it is logged whole
+            reason, unforeseen = repr(ours), ours
         if reason and reason != said:
-            _LOG.error("the authority is not kept up", extra=fields(reason=reason))
+            _LOG.error("the authority is not kept up", exc_info=unforeseen, extra=fields(reason=reason))
         said = reason
         await asyncio.sleep(_TICK)
 

@@ -60,6 +60,26 @@ def test_with_one_it_is_done_there(folder):
     assert not (folder / "control.sock").exists()
 
 
+def test_nobody_else_may_command_even_where_the_folder_is_open_to_them(folder):
+    folder.chmod(0o777)
+
+    async def play():
+        with opened(folder, TERMS) as kept:
+            async with controlled(folder, kept):
+                assert stat.S_IMODE((folder / "control.sock").stat().st_mode) == 0o600
+
+    mask = os.umask(0)
+    try:
+        asyncio.run(play())
+    finally:
+        os.umask(mask)
+
+
+def test_a_life_beyond_all_time_is_refused_in_words():
+    said = answer(keeper(), Issue(CSR.decode(), SLEEP, 1e30), NOW)
+    assert isinstance(said, Failed)
+
+
 @pytest.mark.parametrize(
     "line", [b"\n", b"{}\n", b"[" * 1000 + b"\n", b'{"type": "show"', b"x" * 200_000, b'{"type": "quit"}\n'], ids=repr
 )

@@ -169,6 +169,7 @@ def test_signed_but_wrong(change, reason):
         pytest.param({"nbf": None}, id="without a begin"),
         pytest.param({"aud": "istio-ca"}, id="with one audience"),
         pytest.param({"exp": AT + 0.5}, id="with parts of a second"),
+        pytest.param({"exp": 253402300799}, id="until the last second of the year 9999"),
     ],
 )
 def test_signed_and_right(change):

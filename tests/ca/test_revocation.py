@@ -144,6 +144,23 @@ def test_what_has_ended_is_taken_off_the_list_a_day_later(now):
     assert kept.authority.revocations.number > number
 
 
+@pytest.mark.parametrize(
+    "serial",
+    [
+        pytest.param(0, id="none"),
+        pytest.param(-5, id="below zero"),
+        pytest.param(1 << 160, id="longer than any"),
+        pytest.param(int("ab" * 32, 16), id="a fingerprint by mistake"),
+    ],
+)
+def test_what_cannot_be_a_serial_number_is_refused_and_lists_can_still_be_made(now, serial):
+    kept = keeper(now=now)
+    kept.revoke(identity(kept, now)[0].serial, now)
+    with pytest.raises(RotationError, match="serial number"):
+        kept.revoke(serial, now)
+    assert kept.authority.crl(now)
+
+
 def test_revoked_twice_is_revoked_once(now):
     kept = keeper(now=now)
     chain = kept.authority.issue(CSR, [SLEEP], None, now)

@@ -18,7 +18,7 @@ from pilotpy_ca.authenticators import ClientCertificate, folder_issuer
 from pilotpy_ca.csr import new_request
 from pilotpy_ca.front import Front, FrontLimits
 from pilotpy_ca.keys import KeyType, PrivateKey
-from pilotpy_ca.server import ServerCertificate, serving
+from pilotpy_ca.server import ServerCertificate, serving, ticking
 from pilotpy_ca.tokens import TokenIssuer, Workload
 from pilotpy_protos.istio.v1.auth import ca_pb2
 from tests.ca.scenery import DAY, HTTPBIN, SLEEP, TERMS, keeper
@@ -422,3 +422,24 @@ def test_the_address_has_to_be_free():
                     pass
 
     played(play)
+
+
+def test_the_keeper_is_called_again_whatever_went_wrong(caplog):
+    calls = []
+
+    class Odd:
+        def tick(self, _now):
+            calls.append(len(calls))
+            if len(calls) == 1:
+                raise ValueError("nobody thought of that")
+            return ()
+
+    async def play():
+        seen = asyncio.Event()
+        ticks = asyncio.create_task(ticking(Odd(), lambda _: seen.set(), now))
+        await asyncio.wait_for(seen.wait(), 10)
+        ticks.cancel()
+
+    played(play)
+    assert len(calls) == 2
+    assert "the authority is not kept up" in caplog.text
