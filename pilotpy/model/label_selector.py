@@ -1,6 +1,6 @@
 """Kubernetes' label selector: which objects are meant, by their labels.
 
-Source: kubernetes/apimachinery meta/v1/types.go and labels/selector.go; istio/api mesh/v1alpha1/config.proto has it too.
+Source: kubernetes/apimachinery meta/v1/types.go and labels/selector.go; istio/api mesh/v1alpha1/config.proto.
 """
 
 from __future__ import annotations

@@ -70,7 +70,6 @@ _MESH: Final = {
     "certificates": "no certificates are issued",
     "configSources": "objects are read from where the command says",
     "defaultInboundHttpRetryPolicy": "inbound requests are not retried",
-    "discoverySelectors": "all namespaces count",
     "enablePrometheusMerge": "the application's metrics stay where they are",
     "hboneIdleTimeout": "there is no ambient mesh",
     "ingressClass": "no Ingress is served",
