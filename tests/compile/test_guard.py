@@ -170,6 +170,20 @@ def test_what_cannot_be_matched_never_allows_more(rule, action, left, wire):
     assert {(one.code, one.ref.name) for one in notes} == {("PP0401", "p")}
 
 
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        pytest.param("ipBlocks: [nowhere, 10.0.0.0/8]", ["any"], id="of two addresses that are denied"),
+        pytest.param("notIpBlocks: [nowhere, 10.0.0.0/8]", ["not_id"], id="of two that are not"),
+        pytest.param("ipBlocks: [nowhere, 10.0.0.0/8], namespaces: [a]", ["or_ids"], id="beside a namespace"),
+    ],
+)
+def test_a_deny_with_a_value_that_cannot_be_matched_denies_no_less(source, left):
+    (found,) = http(World(policy("p", "DENY", f"[{{from: [{{source: {{{source}}}}}]}}]")))
+    (only,) = enforced(found).values()
+    assert [one.WhichOneof("identifier") for one in only.principals[0].and_ids.ids] == left
+
+
 def test_a_failure_of_ours_lets_nothing_pass(monkeypatch):
     def fail(*_: Any) -> None:
         raise RuntimeError("ours")

@@ -2,13 +2,13 @@
 
 Within an alternative all terms hold together, among the values of a term any one, among its notValues none. What
 cannot be matched, because it is malformed or because the connection is opaque and the term is about HTTP, never widens
-what is allowed: an ALLOW loses the whole rule, any other action loses the value, and so applies to more.
+what is allowed: an ALLOW loses the whole rule, any other action what would narrow the rule, so that it applies to more.
 Source: istio/istio pilot/pkg/security/authz/model (model.go, permission.go, principal.go).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
@@ -88,7 +88,7 @@ def _operation(terms: Terms, reading: Reading, flaws: list[Flaw]) -> Permission:
     found: list[Permission] = []
     for term, attribute in _known(terms, operation_attribute, reading, flaws):
         for values, negated in _sides(term):
-            match = _together(term, attribute, values, flaws, _any_permission)
+            match = _together(term._replace(values=values), attribute, flaws, _any_permission, negated=negated)
             if match is not None:
                 found.append(Permission(not_rule=match) if negated else match)
     return Permission(and_rules=Permission.Set(rules=found or [Permission(any=True)]))
@@ -98,7 +98,7 @@ def _peer(terms: Terms, reading: Reading, flaws: list[Flaw]) -> Principal:
     found: list[Principal] = []
     for term, attribute in _known(terms, peer_attribute, reading, flaws):
         for values, negated in _sides(term):
-            match = _together(term, attribute, values, flaws, _any_principal)
+            match = _together(term._replace(values=values), attribute, flaws, _any_principal, negated=negated)
             if match is not None:
                 found.append(Principal(not_id=match) if negated else match)
     return Principal(and_ids=Principal.Set(ids=found or [Principal(any=True)]))
@@ -126,19 +126,23 @@ def _known(
 
 
 def _together(
-    term: Term, attribute: Attribute[T], values: Sequence[str], flaws: list[Flaw], any_of: Callable[[list[T]], T]
+    term: Term, attribute: Attribute[T], flaws: list[Flaw], any_of: Callable[[list[T]], T], *, negated: bool
 ) -> T | None:
-    """A matcher for any of the values; None if none of them can be matched."""
+    """A matcher for any of a term's values; None if it would match less than is written, so that a denial is not lost.
+
+    Of values that must not be (`negated`) those that can be matched are enough: without the others more is denied.
+    """
     if attribute.together is not None:
-        return attribute.together(term, values)
+        return attribute.together(term, term.values)
     assert attribute.each is not None, "an attribute is matched by one value or by all"
     found = []
-    for value in values:
+    for value in term.values:
         try:
             found.append(attribute.each(term, value))
         except Unusable as why:
             flaws.append(Flaw(term.field, str(why)))
-    return any_of(found) if found else None
+    enough = bool(found) if negated else len(found) == len(term.values)
+    return any_of(found) if enough else None
 
 
 def _any_permission(rules: list[Permission]) -> Permission:
