@@ -6,16 +6,17 @@ No proxy of the environment comes between: the addresses are those of machines t
 from __future__ import annotations
 
 from datetime import timedelta
-from http.client import HTTPException
 from typing import Final
-from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
 
 _PATIENCE: Final = timedelta(seconds=60)  # as pilot-agent's
 
 
 def page(address: str, path: str, *, method: str = "GET", body: str = "", token: str = "") -> str:
     """Return what is there. ``address``: HOST:PORT, or a URL that ends there. Raises ``OSError`` with a sentence."""
+    from http.client import HTTPException  # late: most commands read no page
+    from urllib.error import HTTPError, URLError
+    from urllib.request import ProxyHandler, Request, build_opener
+
     base = address if "://" in address else f"http://{address}"
     if not base.startswith(("http://", "https://")):
         raise OSError(f"{address}: neither HOST:PORT nor a URL of HTTP")

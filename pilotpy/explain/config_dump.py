@@ -10,13 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.json_format import ParseDict, ParseError
-
-from pilotpy.explain.document import plain
 from pilotpy.explain.redaction import redacted
-from pilotpy_protos.descriptors import pool
-from pilotpy_protos.envoy.admin.v3.clusters_pb2 import Clusters
 
 Plain = Mapping[str, Any]
 
@@ -112,6 +106,11 @@ def host_statuses(text: str) -> list[Plain]:
     if not isinstance(statuses, list):
         raise Unreadable("these are no clusters of an Envoy: there is no list of cluster_statuses")
     if "clusterStatuses" in found:
+        from google.protobuf.json_format import ParseDict  # late: dumps of Envoy's own need no translation
+
+        from pilotpy.explain.document import plain
+        from pilotpy_protos.envoy.admin.v3.clusters_pb2 import Clusters
+
         statuses = plain(ParseDict(dict(found), Clusters(), ignore_unknown_fields=True))["cluster_statuses"]
     return [one for one in statuses if isinstance(one, dict)]
 
@@ -149,6 +148,12 @@ def _with_proto_names(config: Plain) -> Plain:
     """A part of a dump with proto field names; itself if it has them already."""
     if all(key.islower() for key in config if key != "@type"):
         return config
+    from google.protobuf.any_pb2 import Any as AnyMessage  # late: dumps of Envoy's own need no translation
+    from google.protobuf.json_format import ParseDict, ParseError
+
+    from pilotpy.explain.document import plain
+    from pilotpy_protos.descriptors import pool
+
     try:
         return plain(ParseDict(dict(config), AnyMessage(), descriptor_pool=pool()))
     except (ParseError, TypeError) as error:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
-
-from cryptography import x509
+from typing import TYPE_CHECKING, Any, Final
 
 from pilotpy.explain.config_dump import HeldSecret
+
+if TYPE_CHECKING:
+    from cryptography import x509  # late: the other commands that explain do without
 
 HEADER: Final = ("RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE")
 
@@ -36,6 +37,8 @@ def _told(state: str, found: x509.Certificate | None, now: datetime) -> tuple[ob
 
 
 def _certificate(secret: Mapping[str, Any]) -> x509.Certificate | None:
+    from cryptography import x509
+
     chain = secret.get("tls_certificate", {}).get("certificate_chain")
     source = chain or secret.get("validation_context", {}).get("trusted_ca") or {}
     try:
@@ -46,6 +49,8 @@ def _certificate(secret: Mapping[str, Any]) -> x509.Certificate | None:
 
 
 def _is_authority(found: x509.Certificate) -> bool:
+    from cryptography import x509
+
     try:
         return found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):
