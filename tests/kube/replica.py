@@ -1,0 +1,33 @@
+"""A replica of the control plane as a process of its own: arguments are a kubeconfig and its namespace.
+
+Prints the address of port 15012 once it serves; its leases are short.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from pilotpy.follow import following
+from pilotpy.gather import gathered
+from pilotpy.kube.keys import ClusterKeys
+from pilotpy.ops.instruments import instruments
+from pilotpy.sources.folder import Folder
+from pilotpy.sources.kubernetes.connection import default_login
+from tests.authority.plane import SETTINGS
+from tests.kube.plane import QUICK, TERMS
+
+
+async def main(kubeconfig: str, system: str) -> None:
+    login, watched_with = default_login(Path(kubeconfig)), instruments()
+    settings = SETTINGS._replace(system_namespace=system)
+    async with (
+        gathered(Folder(()), login, settings, watched_with.metrics) as source,
+        following(source, settings, ClusterKeys(login, TERMS, lease=QUICK), watched_with) as server,
+    ):
+        sys.stdout.write(f"{server.secure_address}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""Replicas as processes of their own, of which the one that leads is killed while workloads go on asking."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import pytest
+
+from pilotpy.xds.resource_type import CLUSTER
+from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
+from tests.authority.plane import CREATE, Workload, bearer
+from tests.kube.plane import QUICK, roots_in
+from tests.kube.test_keys import Shop, soon
+from tests.xds.client import OPTIONS, Client, node_id, resources_in
+from tests.xds.test_edge import asynchronous
+
+LEASE = "istio-namespace-controller-election"
+
+
+@dataclass
+class Replica:
+    """One process."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    address: str
+    system: str
+
+    def channel(self, roots):
+        options = [*OPTIONS, ("grpc.ssl_target_name_override", f"istiod.{self.system}.svc")]
+        return grpc.aio.secure_channel(self.address, grpc.ssl_channel_credentials(roots), options)
+
+
+@asynccontextmanager
+async def replica(apiserver, system, name, repository):
+    arguments = ("-m", "tests.kube.replica", str(apiserver.kubeconfig), system)
+    environment = os.environ | {"POD_NAME": name, "PYTHONPATH": str(repository)}
+    log = (apiserver.folder / f"{system}-{name}.log").open("wb")
+    process = await asyncio.create_subprocess_exec(
+        "setpriv", "--pdeathsig", "KILL", "--", sys.executable, *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=log, env=environment,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            address = (await process.stdout.readline()).decode().strip()
+        assert address, "it did not start"
+        yield Replica(name, process, address, system)
+    finally:
+        log.close()
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def leader(apiserver, system):
+    one = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"namespace": system, "name": LEASE}}
+    spec = (await asyncio.to_thread(apiserver.admin.read, one))["spec"]
+    return spec["holderIdentity"].partition("_")[0]
+
+
+class Asking:
+    """A workload that asks for certificate after certificate, of whatever replica answers."""
+
+    def __init__(self, replicas, token, roots):
+        self.replicas, self.token, self.roots = replicas, token, roots
+        self.given, self.longest = 0, 0.0
+
+    async def run(self):
+        now, workload, turn = asyncio.get_running_loop().time, Workload(), 0
+        while True:
+            asked = now()
+            while not await self._given(self.replicas[turn % len(self.replicas)], workload):
+                turn += 1
+            self.given += 1
+            self.longest = max(self.longest, now() - asked)
+
+    async def _given(self, replica, workload):
+        async with replica.channel(self.roots) as channel:
+            call = channel.unary_unary(
+                CREATE,
+                request_serializer=IstioCertificateRequest.SerializeToString,
+                response_deserializer=IstioCertificateResponse.FromString,
+            )
+            try:
+                answer = await call(IstioCertificateRequest(csr=workload.csr()), metadata=bearer(self.token), timeout=5)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+                    raise
+                return False
+        assert answer.cert_chain[-1].encode() == self.roots
+        return True
+
+
+async def configured(replica, shop, roots):
+    """A proxy that holds its clusters, and what they are called."""
+    client = Client(
+        "",
+        node_id("web", shop.name),
+        {"NAMESPACE": shop.name},
+        channel=replica.channel(roots),
+        headers=bearer(shop.token()),
+    )
+    await client.ask(CLUSTER)
+    return client, set(resources_in(await client.response(20)))
+
+
+@pytest.mark.timeout(180)
+@asynchronous
+async def test_a_leader_killed_under_load_is_followed_within_its_lease_and_nobody_fails_for_good(apiserver, repository):
+    system, shop = apiserver.namespace("system-"), Shop(apiserver)
+    async with AsyncExitStack() as stack:
+        replicas = await asyncio.gather(
+            *(stack.enter_async_context(replica(apiserver, system, name, repository)) for name in ("one", "two"))
+        )
+        assert await soon(lambda: roots_in(apiserver, shop.name))
+        roots = roots_in(apiserver, shop.name).encode()
+        first = await leader(apiserver, system)
+        leading, following = sorted(replicas, key=lambda one: one.name != first)
+        proxies = [await configured(one, shop, roots) for one in (leading, following)]
+        workloads = [Asking(replicas, shop.token(), roots) for _ in range(4)]
+        tasks = [asyncio.create_task(one.run()) for one in workloads]
+        try:
+            assert await soon(lambda: all(one.given for one in workloads))
+            leading.process.send_signal(signal.SIGKILL)
+            killed = asyncio.get_running_loop().time()
+            late = await asyncio.to_thread(apiserver.namespace)
+            assert await soon(lambda: roots_in(apiserver, late)), "nobody leads"
+            waited = asyncio.get_running_loop().time() - killed
+            given = [one.given for one in workloads]
+            assert await soon(lambda: all(one.given > before for one, before in zip(workloads, given, strict=True)))
+            assert not [task for task in tasks if task.done()]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert await leader(apiserver, system) == following.name
+        slack = 3.0  # for a machine that does other things too
+        assert waited < (QUICK.duration + QUICK.retry).total_seconds() + slack
+        assert roots_in(apiserver, late).encode() == roots
+        assert max(one.longest for one in workloads) < 10
+
+        (orphan, held), (kept, same) = proxies
+        await orphan.close()
+        again, found = await configured(following, shop, roots)
+        assert held <= found
+        assert same <= found
+        assert not kept._call.done(), "who was served by the other one noticed nothing"
+        await again.close()
+        await kept.close()
