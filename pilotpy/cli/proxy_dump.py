@@ -27,7 +27,12 @@ DebugAddress = Annotated[
 ]
 TokenFile = Annotated[
     Path | None,
-    typer.Option("--token", help="Who asks, for --debug-address of another machine.", metavar="FILE", exists=True),
+    typer.Option(
+        "--token",
+        help="Who asks, for a control plane of another machine: a service account's.",
+        metavar="FILE",
+        exists=True,
+    ),
 ]
 _DUMP = "config_dump?include_eds"
 
@@ -39,13 +44,22 @@ class Nowhere(Exception):
 class ControlPlane(NamedTuple):
     """Whom to ask what proxies are sent; without an address, a lab's."""
 
-    address: str
+    address: str = ""  # of its HTTP port
     token: Path | None = None
+    xds_address: str = ""  # in its place, of ADS over TLS
+    roots: Path | None = None  # that vouch for it there
 
     def page(self, path: str) -> str:
         """A page, such as "debug/syncz". Raises ``OSError`` and ``Nowhere``."""
+        token = self.token.read_text().strip() if self.token else ""
+        if self.xds_address:
+            if self.address or not token or self.roots is None:
+                raise Nowhere("--xds-address takes --token and --root-cert, and no --debug-address")
+            from pilotpy.cli.xds_page import xds_page
+
+            return xds_page(self.xds_address, path.removeprefix("debug/"), token, self.roots.read_bytes())
         if self.address:
-            return page(self.address, path, token=self.token.read_text().strip() if self.token else "")
+            return page(self.address, path, token=token)
         from pilotpy.lab import ask, commands
 
         try:
@@ -55,7 +69,7 @@ class ControlPlane(NamedTuple):
 
     def proxy(self, pod: str) -> str:
         """What it calls a pod, which in a lab may be named by its workload. Raises ``Nowhere``."""
-        if self.address:
+        if self.address or self.xds_address:
             return pod
         from pilotpy.lab import ask, commands
 
@@ -67,7 +81,7 @@ class ControlPlane(NamedTuple):
     @property
     def name(self) -> str:
         """What it is called in tables."""
-        return self.address or "lab"
+        return self.address or self.xds_address or "lab"
 
 
 class Source(NamedTuple):

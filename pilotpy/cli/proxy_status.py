@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -25,7 +26,6 @@ from pilotpy.cli.proxy_dump import (
 from pilotpy.cli.table import table
 from pilotpy.explain import sync_status
 from pilotpy.explain.config_dump import ConfigDump, Unreadable
-from pilotpy.explain.difference import differences
 
 _COMPARED = ("clusters", "listeners", "routes")
 
@@ -33,7 +33,13 @@ _COMPARED = ("clusters", "listeners", "routes")
 def proxy_status(
     pod: PodName = "",
     debug_address: DebugAddress = "",
+    xds_address: Annotated[
+        str, typer.Option("--xds-address", help="In its place, ADS over TLS: 15012.", metavar="HOST:PORT")
+    ] = "",
     token: TokenFile = None,
+    root_cert: Annotated[
+        Path | None, typer.Option(help="What vouches for --xds-address.", metavar="FILE", exists=True)
+    ] = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only proxies of this namespace.")] = "",
     file: DumpFile = None,
     admin: AdminAddress = "",
@@ -47,7 +53,7 @@ def proxy_status(
     Asks the control plane of the running lab, or the one at --debug-address. SYNCED: it has all that it was sent.
     STALE: it has yet to answer. NOT SENT: there is nothing new for it. ERROR: it refused, for the reason given.
     """
-    plane = ControlPlane(debug_address, token)
+    plane = ControlPlane(debug_address, token, xds_address, root_cert)
     try:
         if pod:
             _compare(pod, Source(pod, file, admin), plane)
@@ -69,7 +75,9 @@ def _list(plane: ControlPlane, namespace: str, output: Format, *, brief: bool) -
     if output is not Format.TEXT:
         print_data(entries, output)
         return
-    statuses = sorted(map(sync_status.proxy_status, entries), key=lambda status: status.name)
+    # Who has asked for nothing is no proxy, but somebody who looks, as we do over ADS.
+    proxies = [status for status in map(sync_status.proxy_status, entries) if status.types]
+    statuses = sorted(proxies, key=lambda status: status.name)
     if brief:
         header = ("NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES")
         print(table(header, sync_status.brief_rows(statuses, plane.name)))
@@ -82,6 +90,8 @@ def _list(plane: ControlPlane, namespace: str, output: Format, *, brief: bool) -
 
 
 def _compare(pod: str, envoy: Source, plane: ControlPlane) -> None:
+    from pilotpy.explain.difference import differences
+
     sent, had = _compared(Source(plane.proxy(pod), plane=plane).dump()), _compared(envoy.dump())
     found = differences(sent, had)
     for kind in _COMPARED:

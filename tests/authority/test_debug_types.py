@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import grpc
 import pytest
+from typer.testing import CliRunner
 
+from pilotpy.cli import app
 from pilotpy.xds.debug import applications
 from pilotpy.xds.debug_mesh import MeshPages
 from pilotpy.xds.inspection import Inspection
@@ -81,6 +84,23 @@ async def test_istioctl_gets_a_page_as_it_is(tmp_path):
         await istioctl.ask(DEBUG, ["connections"])
         (page,) = values(await istioctl.response())
     assert json.loads(page.value)["totalClients"] == 2
+
+
+@asynchronous
+async def test_proxy_status_asks_over_ads(tmp_path):
+    def asked(*arguments):
+        return CliRunner().invoke(app, ["proxy-status", *map(str, arguments)], catch_exceptions=False)
+
+    async with plane(tmp_path) as served, await synced(served):
+        projected = served.keys.projected
+        shown = ("--xds-address", served.server.secure_address, "--root-cert", projected / "root-cert.pem", "--token")
+        admin = await asyncio.to_thread(asked, *shown, projected / "istio-system" / "admin" / "istio-token")
+        other = await asyncio.to_thread(asked, *shown, projected / "shop" / "gateway" / "istio-token")
+        stranger = await asyncio.to_thread(asked, *shown, projected / "root-cert.pem")
+    assert admin.exit_code == 0, admin.output
+    assert admin.output.splitlines()[1].startswith("web.shop")
+    assert (other.exit_code, "syncz" in other.output) == (1, True)
+    assert (stranger.exit_code, "service account" in stranger.output) == (1, True)
 
 
 @pytest.mark.parametrize(
