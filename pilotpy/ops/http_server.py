@@ -22,6 +22,7 @@ async def answering(application: Starlette, listener: socket.socket) -> AsyncIte
         log_config=None,
         access_log=False,
         lifespan="off",
+        proxy_headers=False,  # who asks is whose connection it is: some pages are for this machine alone
         timeout_keep_alive=90,
         timeout_graceful_shutdown=1,
     )
