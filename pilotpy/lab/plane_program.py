@@ -29,6 +29,7 @@ from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
 from pilotpy.sources.folder import Folder
 from pilotpy.sources.mesh_settings import MESH_CONFIG
+from pilotpy.sources.together import Together
 from pilotpy_ca.terms import Terms
 
 # Few proxies and one author: nothing is won by waiting for more changes.
@@ -126,7 +127,7 @@ async def _run(order: PlaneOrder) -> None:
         monitoring_address=":15014",
     )
     keys = Keys(Path(order.keys), _TERMS, projected=Path(order.projected))
-    async with following(folder, settings, keys):
+    async with following(Together([folder]), settings, keys):
         with suppress(ConnectionError):  # news that nobody hears any more
             while line := await reader.readline():
                 for report in _reports.decode(line):
