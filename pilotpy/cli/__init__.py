@@ -7,7 +7,7 @@ import typer
 from pilotpy.cli import (  # the commands' names
     agent,
     analyze,
-    compile,  # noqa: A004
+    compile,  # noqa: A004 - the name of the command
     diff,
     lab,
     proxy_config,

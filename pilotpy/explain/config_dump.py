@@ -160,9 +160,9 @@ def _with_proto_names(config: Plain) -> Plain:
         raise Unreadable(f"{config.get('@type')} cannot be read: {error}") from None
 
 
-def _inside(held: Plain, path: list[str]) -> Iterator[Plain]:
+def _inside(held: Any, path: list[str]) -> Iterator[Plain]:
     for key in path:
-        if not isinstance(held.get(key), dict):
+        if not isinstance(held, dict) or not isinstance(held.get(key), dict):
             return  # a listener that is but warming, or failed
         held = held[key]
     yield held
