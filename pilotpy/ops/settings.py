@@ -32,6 +32,7 @@ class Settings(NamedTuple):
     connection_age: timedelta | None = None
     shutdown: timedelta = timedelta(seconds=10)
     system_namespace: str = "istio-system"
+    instance: str = "pilotpy"  # which of several replicas: its Pod
     revision: str = ""  # of this control plane, where there are several
     custom_hosts: str = ""  # more names of its certificate, separated by commas
     cluster_id: str = "Kubernetes"  # of the cluster that is watched, as its proxies call it
@@ -69,6 +70,7 @@ _SPANS: Final = {
 }
 _TEXTS: Final = {
     "system_namespace": "POD_NAMESPACE",
+    "instance": "POD_NAME",
     "revision": "REVISION",
     "custom_hosts": "ISTIOD_CUSTOM_HOST",
     "jwt_rule": "JWT_RULE",

@@ -37,16 +37,15 @@ from pilotpy_protos.envoy.service.status.v3.csds_pb2 import ClientConfig, Config
 _SYNCZ: Final = f"{DEBUG_URL}/syncz"
 _CONFIG_DUMP: Final = f"{DEBUG_URL}/config_dump"
 _TOLD: Final = ("CLUSTER_ID", "NAMESPACE", "ISTIO_VERSION")
-_COMPONENT: Final = msgspec.json.encode(
-    {"Component": "istiod", "ID": "pilotpy", "Info": {"version": version("pilotpy")}}
-)
 
 
 class DebugTypes:
     """Answers such requests."""
 
-    def __init__(self, inspection: Inspection) -> None:
+    def __init__(self, inspection: Inspection, instance: str) -> None:
         self._inspection = inspection
+        said = {"Component": "istiod", "ID": instance, "Info": {"version": version("pilotpy")}}
+        self._component = msgspec.json.encode(said).decode()
 
     async def response(self, node: Node, request: DiscoveryRequest | DeltaDiscoveryRequest) -> bytes | None:
         """The answer; None: the request was but the acknowledgement of one. Raises `Refusal`."""
@@ -60,7 +59,7 @@ class DebugTypes:
             request.resource_names_subscribe if isinstance(request, DeltaDiscoveryRequest) else request.resource_names
         )
         found = await self._found(request.type_url, list(names), asker)
-        plane = ControlPlane(identifier=_COMPONENT.decode()) if request.type_url == _SYNCZ else None
+        plane = ControlPlane(identifier=self._component) if request.type_url == _SYNCZ else None
         nonce = f"{node.id[:200]}/debug"
         answer: DiscoveryResponse | DeltaDiscoveryResponse
         if incremental:

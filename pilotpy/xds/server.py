@@ -96,7 +96,7 @@ async def serving(
     edge = Edge(compiler, settings, instruments)
     mesh = MeshPages(engine, compiler.held)
     inspection = Inspection(edge, instruments, lambda: engine.ask(root_namespace), mesh, settings.debug_namespaces)
-    edge.inspected = DebugTypes(inspection).response
+    edge.inspected = DebugTypes(inspection, settings.instance).response
     http, monitoring = applications(edge, instruments, inspection)
     compiling = asyncio.create_task(compiler.run(), name="compiler")
     async with contextlib.AsyncExitStack() as stack:
