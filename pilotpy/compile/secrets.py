@@ -11,6 +11,7 @@ from pilotpy.compile.encoded import EMPTY, Encoded, Tree
 from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.credentials import Absent, KeyPair, credential
+from pilotpy.mesh.secret_readers import may_read_secrets
 from pilotpy.mesh.view import Identity
 from pilotpy.model.resource import Finding, Severity
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
@@ -24,13 +25,14 @@ def secrets(q: Asking, identity: Identity | None, names: tuple[str, ...]) -> Tre
     if identity is None:
         q.note(_absent("secrets are for proxies that prove who they are: on port 15012"))
         return EMPTY
-    return Tree(q(secret, name, identity.namespace) for name in names)
+    trusted = q(may_read_secrets, identity.namespace, identity.service_account)
+    return Tree(q(secret, name, identity.namespace, trusted) for name in names)
 
 
-@query(otherwise=lambda name, namespace: EMPTY)  # noqa: ARG005 - named as the query names them
-def secret(q: Asking, name: str, namespace: str) -> Tree:
-    """One secret, for proxies of a namespace; empty: it is left out."""
-    found = credential(q, name, namespace)
+@query(otherwise=lambda name, namespace, trusted: EMPTY)  # noqa: ARG005 - named as the query names them
+def secret(q: Asking, name: str, namespace: str, trusted: bool) -> Tree:  # noqa: FBT001 - a key is positional
+    """One secret, for proxies of a namespace that may or may not read its Secrets; empty: it is left out."""
+    found = credential(q, name, namespace, trusted=trusted)
     if isinstance(found, Absent):
         q.note(_absent(f"secret {name[:300]} is not sent to proxies of namespace {namespace}: {found.reason}"))
         return EMPTY

@@ -19,12 +19,16 @@ from secrets import token_hex
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pilotpy.authority.keeping import LIMITS, MeshAuthority, mesh_of, serving, terms_for
+from pilotpy.engine import Put
 from pilotpy.kube import leases, secrets
+from pilotpy.kube.access_review import AccessReviews
 from pilotpy.kube.blocking import Blocking
 from pilotpy.kube.root_certificates import RootCertificates, Rules
 from pilotpy.kube.secret_watch import SecretWatch
 from pilotpy.kube.token_review import TokenReviews
 from pilotpy.mesh.config import mesh_config
+from pilotpy.mesh.secret_readers import SECRET_READERS
+from pilotpy.mesh.view import Identity
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.kubernetes.backoff import Backoff
@@ -32,6 +36,7 @@ from pilotpy.sources.kubernetes.connection import Connection, Login, connected
 from pilotpy.sources.kubernetes.list_watch import Happened, Timing
 from pilotpy.sources.kubernetes.trouble import Trouble
 from pilotpy.sources.namespaces import selected
+from pilotpy.xds.identity import Unreviewed
 from pilotpy.xds.server import Server
 from pilotpy_ca.clock import Clock
 from pilotpy_ca.errors import StorageError
@@ -80,6 +85,7 @@ class ClusterKeys(NamedTuple):
             inside.callback(keeper.authority.on_change(roots.look_again))
             server.compiler.act_on(mesh_config, lambda _: roots.look_again())  # its discoverySelectors
             await inside.enter_async_context(serving(authority))
+            await inside.enter_async_context(_reviewing(connection, server, random))
             watches = [SecretWatch(namespace, secrets.ROOT_SECRET, followed.heard)]
             if isinstance(plugged, secrets.PluggedInSecret):
                 tell = plugged.tell
@@ -142,6 +148,24 @@ class _Followed:
                 _LOG.warning("the stored keys are not read", extra=fields(reason=str(trouble)))
                 self._news.set()
                 await asyncio.sleep(backoff.pause().total_seconds())
+
+
+@contextlib.asynccontextmanager
+async def _reviewing(connection: Connection, server: Server, random: Random) -> AsyncIterator[None]:
+    """Have those reviewed who ask for Secrets; nobody gets one before."""
+
+    async def tell(identity: Identity, allowed: bool | None) -> None:  # noqa: FBT001 - an outcome, not a switch
+        server.compiler.submit([Put(SECRET_READERS, tuple(identity), allowed)], [f"access of {'/'.join(identity)}"])
+        await server.compiler.caught_up()
+
+    server.compiler.submit([Put(SECRET_READERS, ("", ""), False)], ["access to Secrets"])
+    reviews = AccessReviews(connection, tell, server.instruments.metrics.access_reviews.add, random)
+    server.edge.reviewing = reviews
+    try:
+        yield
+    finally:
+        server.edge.reviewing = Unreviewed()
+        await reviews.close()
 
 
 def _token_reviews(connection: Connection, server: Server) -> TokenReviews:

@@ -44,8 +44,11 @@ class Absent(NamedTuple):
     reason: str
 
 
-def credential(q: Asking, name: str, namespace: str) -> KeyPair | Authorities | Absent:
-    """What a resource name stands for, for a proxy that has proved to be of a namespace."""
+def credential(q: Asking, name: str, namespace: str, *, trusted: bool) -> KeyPair | Authorities | Absent:
+    """What a resource name stands for, for a proxy that has proved to be of a namespace.
+
+    ``trusted``: its service account may read Secrets there. Public certificates are for all.
+    """
     if name.startswith(_CONFIG_MAP):
         return _of_config_map(q, name.removeprefix(_CONFIG_MAP))
     if not name.startswith(_SECRET):
@@ -56,7 +59,9 @@ def credential(q: Asking, name: str, namespace: str) -> KeyPair | Authorities | 
         return Absent("names of Secrets are kubernetes://<name> or kubernetes://<namespace>/<name>")
     if where != namespace:
         return Absent(f"Secrets of namespace {where} are not for proxies of namespace {namespace}")
-    return _authorities(q, where, called) if called.endswith(_CA) else _key_pair(q, where, called)
+    if called.endswith(_CA):
+        return _authorities(q, where, called)
+    return _key_pair(q, where, called) if trusted else Absent("its service account may not list Secrets there")
 
 
 def _of_config_map(q: Asking, path: str) -> Authorities | Absent:

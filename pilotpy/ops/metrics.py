@@ -58,6 +58,9 @@ class Metrics:
             "pilotpy_root_certificate_writes", "Writes of the roots into namespaces.", "result", registry
         )
         self.token_reviews = Tally("pilotpy_token_reviews", "Tokens put to API servers.", "result", registry)
+        self.access_reviews = Tally(
+            "pilotpy_access_reviews", "Readers of Secrets put to API servers.", "result", registry
+        )
         self.triggers = Tally("pilot_push_triggers", "Publications, by what set them off.", "type", registry)
         self.updates = Tally("pilot_inbound_updates", "Changes seen.", "type", registry)
         self.convergence = Histogram(

@@ -19,7 +19,7 @@ from pilotpy.xds import delta, sotw
 from pilotpy.xds.admission import check_type, request_in
 from pilotpy.xds.names import NO_NAMES, TooManyNames
 from pilotpy.xds.publication import Node, Seat
-from pilotpy.xds.resource_type import BY_URL, HEALTH_URL, PROXY_CONFIG
+from pilotpy.xds.resource_type import BY_URL, HEALTH_URL, PROXY_CONFIG, SECRET
 from pilotpy.xds.session import Send, Session
 from pilotpy.xds.transport import Code, Refusal, Stream
 from pilotpy.xds.watch import Rejection
@@ -43,6 +43,7 @@ class Shared(NamedTuple):
     rejected: Callable[[Connection, Rejection], None]
     trusted: Callable[[Connection, Tree], None]  # these are the roots that the client has taken
     inspected: Callable[[Node, Asked], Awaitable[bytes | None]]  # answers requests for types of `DEBUG_URL`
+    reviewed: Callable[[Connection], Awaitable[None]]  # returns once it is known whether the client may have secrets
 
 
 def proxy_name(node_id: str) -> str:
@@ -134,13 +135,18 @@ class Connection:
             await asyncio.gather(*both, return_exceptions=True)
 
     async def _read(self, first: Asked) -> None:
-        self._receive(first)
+        await self._take(first)
         while (message := await self._stream.read()) is not None:
-            self._receive(request_in(message, incremental=self._stream.incremental))
+            await self._take(request_in(message, incremental=self._stream.incremental))
             self._unread += 1
             if self._unread > _REQUESTS_AHEAD:
                 self._caught_up.clear()
                 await self._caught_up.wait()
+
+    async def _take(self, request: Asked) -> None:
+        if request.type_url == SECRET.url:
+            await self._shared.reviewed(self)
+        self._receive(request)
 
     def _receive(self, request: Asked) -> None:
         url = request.type_url

@@ -18,7 +18,7 @@ from pilotpy.ops.settings import Settings
 from pilotpy.xds.admission import Gate, check_type, node_in, request_in
 from pilotpy.xds.batch import Batches
 from pilotpy.xds.connection import Asked, Connection, Shared, proxy_name
-from pilotpy.xds.identity import Vouching, identity_of
+from pilotpy.xds.identity import Reviewing, Unreviewed, Vouching, identity_of
 from pilotpy.xds.publication import Compiler, Node, Unacceptable
 from pilotpy.xds.resource_type import HEALTH_URL
 from pilotpy.xds.session import Session
@@ -37,6 +37,7 @@ class Edge:
         self.connections: dict[str, Connection] = {}  # by connection id
         # Set by who knows: on streams that show credentials, nobody is served before they are.
         self.vouching: Vouching | None = None
+        self.reviewing: Reviewing = Unreviewed()
         self.inspected: Callable[[Node, Asked], Awaitable[bytes | None]] = _nothing_to_see
         self.trusted: Callable[[str, Tree], None] = lambda holder, roots: None  # noqa: ARG005 - as it is called
         self._compiler = compiler
@@ -54,6 +55,7 @@ class Edge:
             self._rejected,
             self._trusted,
             lambda node, request: self.inspected(node, request),  # noqa: PLW0108 - it is set later
+            self._reviewed,
         )
 
     @property
@@ -123,6 +125,7 @@ class Edge:
                 self._empty.set()
             connection.seat.leave()
             connection.hung_up()
+            self.reviewing.left(id_)
             self._count_version(version, -1)
             _LOG.info("disconnected", extra=fields(connection=id_))
 
@@ -151,6 +154,12 @@ class Edge:
         identity = connection.node.identity
         if identity is not None and connection.proxy.endswith(f".{identity.namespace}"):
             self.trusted(connection.proxy, roots)
+
+    async def _reviewed(self, connection: Connection) -> None:
+        """Wait until it is known whether a client may have secrets, where somebody finds that out."""
+        identity = connection.node.identity
+        if identity is not None:
+            await self.reviewing.reviewed(connection.id, identity)
 
     def _count_version(self, version: str, by: int) -> None:
         self._versions[version] += by

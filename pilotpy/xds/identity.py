@@ -35,6 +35,28 @@ class Vouching(Protocol):
         ...
 
 
+class Reviewing(Protocol):
+    """Finds out who may have secrets."""
+
+    async def reviewed(self, connection: str, identity: Identity) -> None:
+        """Wait until the compiler knows it of an identity, or nobody could say for some seconds."""
+        ...
+
+    def left(self, connection: str) -> None:
+        """A connection has ended; it may never have asked."""
+        ...
+
+
+class Unreviewed:
+    """Nobody has to be found out about. Implements `Reviewing`."""
+
+    async def reviewed(self, connection: str, identity: Identity) -> None:
+        """See `Reviewing`."""
+
+    def left(self, connection: str) -> None:
+        """See `Reviewing`."""
+
+
 class Authenticators:
     """Asks one authenticator after the other; implements `Vouching`."""
 
