@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.view import Chosen, Part, Parts, Scope, Selected
-from pilotpy.mesh.virtual_services import destinations, source_conditions
+from pilotpy.mesh.virtual_services import SourceCondition, destinations, source_conditions
 from pilotpy.model.resource import Ref
 
 
@@ -46,8 +46,7 @@ def vantage(q: Asking, standing: Standpoint, refs: tuple[Ref, ...]) -> Vantage:
         return NOWHERE
     held = tuple(
         (ref, asked.rule, asked.match)
-        for ref in refs
-        for asked in q(source_conditions, ref)
+        for ref, asked in q(conditions, refs)
         if standing.labels.issuperset(asked.labels) and asked.namespace in {"", standing.namespace}
     )
     return toward(q, Vantage(held, standing.abroad), refs)
@@ -62,6 +61,12 @@ def toward(q: Asking, whole: Vantage, refs: tuple[Ref, ...]) -> Vantage:
         tuple(condition for condition in whole.held if condition[0] in refs),
         tuple(selected for selected in whole.abroad if selected.service.host in hosts),
     )
+
+
+@query
+def conditions(q: Asking, refs: tuple[Ref, ...]) -> tuple[tuple[Ref, SourceCondition], ...]:
+    """What some VirtualServices ask of clients; empty for most. One answer for all clients, who look at it often."""
+    return tuple((ref, asked) for ref in refs for asked in q(source_conditions, ref))
 
 
 @query

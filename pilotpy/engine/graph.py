@@ -266,8 +266,10 @@ class Engine:
             self._reads, self._notes = outer
         self.work.runs += 1
         node.ran = self.work.runs
-        self._link(node, node.reads, reads)
-        node.reads = tuple(reads)
+        read = tuple(reads)
+        if read != node.reads:
+            self._link(node, node.reads, reads)
+            node.reads = read
         node.notes = tuple(notes)
         if notes:
             self._noted[node] = None
