@@ -177,7 +177,8 @@ def _target(written: ServicePort, workload: Workload) -> int:
 
 def _of_workload(workload: Workload, port_name: str, number: int) -> Iterator[Endpoint]:
     for address in workload.addresses[:1]:
-        yield _of(workload, address, 0 if address.startswith("unix://") else number, port_name, Health.HEALTHY)
+        health = Health.HEALTHY if workload.ready else Health.UNHEALTHY
+        yield _of(workload, address, 0 if address.startswith("unix://") else number, port_name, health)
 
 
 def _of(workload: Workload, address: str, number: int, port_name: str, health: Health) -> Endpoint:

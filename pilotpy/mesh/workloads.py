@@ -24,6 +24,7 @@ _NETWORK = "topology.istio.io/network"
 _REGION = "topology.kubernetes.io/region"
 _ZONE = "topology.kubernetes.io/zone"
 _SUBZONE = "topology.istio.io/subzone"
+_HEALTH_CHECKED = "proxy.istio.io/health-checks-enabled"
 _TLS_MODE = "security.istio.io/tlsMode"
 MUTUAL = "istio"  # the mode of a workload whose proxy takes Istio's mutual TLS
 _SCHEDULED = re.compile(r"-\d{8,10}$")  # how a CronJob names its Jobs
@@ -131,7 +132,16 @@ def _block(address: str) -> str:
 def entry_workload(q: Asking, namespace: str, name: str) -> Workload | None:
     """Return the workload that a WorkloadEntry is, or None if there is no such entry."""
     entry = q.get(WORKLOAD_ENTRIES, namespace, name)
-    return workload_of(q, entry.spec, namespace, name, entry.meta.labels) if entry else None
+    if entry is None:
+        return None
+    return workload_of(q, entry.spec, namespace, name, entry.meta.labels)._replace(ready=_healthy(entry))
+
+
+def _healthy(entry: Resource[WorkloadEntry]) -> bool:
+    """Return whether a workload takes traffic; one whose health is checked does not until a check has gone well."""
+    conditions = entry.spec.status.conditions if entry.spec.status else ()
+    said = [one.status == "True" for one in conditions if one.type == "Healthy"]
+    return said[0] if said else entry.meta.annotations.get(_HEALTH_CHECKED) != "true"
 
 
 def workload_of(

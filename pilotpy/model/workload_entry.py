@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pilotpy.model.message import Message, UInt32
+from pilotpy.model.message import Message, Part, UInt32
 
 
 class WorkloadEntry(Message, frozen=True):
@@ -20,3 +20,17 @@ class WorkloadEntry(Message, frozen=True):
     locality: str = ""  # "region/zone/subzone"
     weight: UInt32 = 0  # 0: 1
     service_account: str = ""
+    status: WorkloadEntryStatus | None = None  # stands beside the spec in the object
+
+
+class WorkloadEntryStatus(Part, frozen=True):
+    """What is known of the workload now."""
+
+    conditions: tuple[WorkloadCondition, ...] = ()
+
+
+class WorkloadCondition(Part, frozen=True):
+    """One thing that is or is not so, such as "Healthy"."""
+
+    type: str = ""
+    status: str = ""  # "True", "False", "Unknown"

@@ -72,7 +72,7 @@ _SCHEMAS = (
     _networking("VirtualService", VirtualService),
     _networking("DestinationRule", DestinationRule),
     _networking("ServiceEntry", ServiceEntry, status=True),
-    _networking("WorkloadEntry", WorkloadEntry),
+    _networking("WorkloadEntry", WorkloadEntry, status=True),
     _networking("WorkloadGroup", WorkloadGroup),
     _networking("Sidecar", Sidecar),
     _networking("Gateway", Gateway),

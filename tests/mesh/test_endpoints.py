@@ -212,3 +212,29 @@ def test_an_edit_of_another_pod_is_not_noticed():
     world.put(pod("shop", "x", "10.1.0.2", app="x"))
     behind(world)
     assert world.engine.work.since(before).runs == 0
+
+
+CHECKED = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: vm, namespace: shop, annotations: {{{annotations}}}}}
+spec: {{address: 10.9.0.1, labels: {{app: web}}, ports: {{http: 8080}}}}
+status: {{conditions: [{conditions}]}}
+"""
+HEALTHY = '{{type: Healthy, status: "{}"}}'
+
+
+@pytest.mark.parametrize(
+    ("checked", "conditions", "expected"),
+    [
+        pytest.param("", "", Health.HEALTHY, id="nobody checks"),
+        pytest.param("", HEALTHY.format("False"), Health.UNHEALTHY, id="a check went wrong"),
+        pytest.param("true", "", Health.UNHEALTHY, id="no check has gone well yet"),
+        pytest.param("true", HEALTHY.format("True"), Health.HEALTHY, id="a check went well"),
+        pytest.param("", '{type: Other, status: "False"}', Health.HEALTHY, id="something else is not so"),
+    ],
+)
+def test_the_health_of_a_workload_entry_is_as_its_status_says(checked, conditions, expected):
+    annotations = f'proxy.istio.io/health-checks-enabled: "{checked}"' if checked else ""
+    entry = CHECKED.format(annotations=annotations, conditions=conditions)
+    assert [one.health for one in behind(World(kube_service("shop", "web"), entry))] == [expected]
