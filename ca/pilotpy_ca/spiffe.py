@@ -35,9 +35,14 @@ class SpiffeId(NamedTuple):
         if not _TRUST_DOMAIN.fullmatch(domain):
             raise ValueError(f"not a trust domain: {trust_domain[:300]!r}")
         for part in (namespace, service_account):
-            if not _SEGMENT.fullmatch(part):
+            if not is_segment(part):
                 raise ValueError(f"not a namespace or service account: {part[:300]!r}")
         return cls(domain, namespace, service_account)
 
     def __str__(self) -> str:
         return f"{_SCHEME}{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
+
+
+def is_segment(text: str) -> bool:
+    """Whether a name can stand between two slashes of an ID, or be a folder's."""
+    return _SEGMENT.fullmatch(text) is not None

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from pilotpy_ca.errors import StorageError
 from pilotpy_ca.jwt import jwks_of, signed_token, verifying_keys
 from pilotpy_ca.keys import PrivateKey
-from pilotpy_ca.spiffe import SpiffeId
+from pilotpy_ca.spiffe import SpiffeId, is_segment
 
 AUDIENCE: Final = "istio-ca"
 ISSUER: Final = "https://pilotpy.local"
@@ -31,6 +31,15 @@ class Workload(NamedTuple):
     namespace: str
     service_account: str
     pod: str
+
+
+def misnamed(workload: Workload) -> str:
+    """Why a workload can have no token: a name that could not stand in an identity, or be a folder's. "" if it can."""
+    try:
+        SpiffeId.of("trust.domain", workload.namespace, workload.service_account)
+    except ValueError as error:
+        return str(error)
+    return "" if is_segment(workload.pod) else f"not a name of a pod: {workload.pod[:300]!r}"
 
 
 class TokenIssuer:
@@ -46,9 +55,10 @@ class TokenIssuer:
         self.keys = verifying_keys(jwks_of(key))
 
     def token(self, workload: Workload, now: datetime) -> str:
-        """A token for a workload. Raises `ValueError` if its names could not stand in an identity."""
+        """A token for a workload. Raises `ValueError` if it is `misnamed`."""
         namespace, account, pod = workload
-        SpiffeId.of("trust.domain", namespace, account)
+        if reason := misnamed(workload):
+            raise ValueError(reason)
         at = int(now.timestamp())
         return signed_token(
             self._key,
@@ -84,7 +94,7 @@ class ProjectedTokens:
     def project(self, workloads: Iterable[Workload], now: datetime) -> None:
         """Have a fresh token for each of these, and none for others. To be called whenever either changes.
 
-        Raises `StorageError`; what was written stays.
+        Raises `StorageError`, and `ValueError` for one that is `misnamed`; what was written stays.
         """
         wanted = set(workloads)
         for workload in sorted(self._written.keys() - wanted):
@@ -99,8 +109,6 @@ class ProjectedTokens:
 
     def _write(self, workload: Workload, now: datetime) -> None:
         path, token = self.path(workload), self._issuer.token(workload, now)
-        if not path.resolve().is_relative_to(self._folder.resolve()) or "/" in workload.pod:
-            raise StorageError(f"{workload.pod!r} is not a name of a pod")
         scratch = path.with_suffix(".tmp")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

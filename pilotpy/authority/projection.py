@@ -6,16 +6,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from pilotpy.model.resource import Ref
+from pilotpy.ops.logs import fields
 from pilotpy.sources.change import Change
 from pilotpy_ca.errors import StorageError
-from pilotpy_ca.tokens import ProjectedTokens, TokenIssuer, Workload
+from pilotpy_ca.tokens import ProjectedTokens, TokenIssuer, Workload, misnamed
 
+_LOG: Final = logging.getLogger("pilotpy.authority")
 _ROOTS: Final = "root-cert.pem"
 _REVOKED: Final = "crl/ca-crl.pem"
 
@@ -38,7 +41,14 @@ class Projection:
                 self._pods.pop(ref, None)
             else:
                 account = pod.spec.service_account_name or pod.spec.service_account or "default"
-                self._pods[ref] = Workload(ref.namespace, account, ref.name)
+                self._take(ref, Workload(ref.namespace, account, ref.name))
+
+    def _take(self, ref: Ref, workload: Workload) -> None:
+        self._pods.pop(ref, None)
+        if reason := misnamed(workload):
+            _LOG.warning("a Pod gets no token", extra=fields(pod=str(ref), reason=reason))
+        else:
+            self._pods[ref] = workload
 
     def keep(self, roots: bytes, revoked: bytes, now: datetime) -> None:
         """Write what is missing, old or different. To be called about once a second. Raises `StorageError`."""

@@ -75,9 +75,14 @@ def decode(kind: str, api_version: str, raw: Mapping[str, Any], *, namespace: st
     except (msgspec.ValidationError, RecursionError):
         return _slowly(schema, raw, namespace)
     extra = schema.place is Place.SPEC and not raw.keys() <= _OBJECT
-    if extra or not metadata.name:
+    if extra or not _is_name(metadata.name) or not _is_name(metadata.namespace or namespace):
         return _slowly(schema, raw, namespace)
     return Decoded(_resource(schema, metadata, spec, namespace), [])
+
+
+def _is_name(text: str) -> bool:
+    """Whether it can be a name: an API server's paths, and the names of files here, are made of them."""
+    return bool(text) and text not in {".", ".."} and "/" not in text and "%" not in text
 
 
 _OBJECT = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
@@ -138,8 +143,8 @@ def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
 def _all_problems(schema: Schema, raw: Mapping[str, Any]) -> Problems:
     metadata = raw.get("metadata")
     yield from problems(metadata, _Metadata, "metadata")
-    if isinstance(metadata, Mapping) and metadata.get("name", "") == "":
-        yield Problem("metadata.name", "Missing required field 'name'")
+    if isinstance(metadata, Mapping):
+        yield from _name_problems(metadata)
     if schema.place is Place.SPEC:
         for name in raw:
             if name not in _OBJECT:
@@ -148,6 +153,16 @@ def _all_problems(schema: Schema, raw: Mapping[str, Any]) -> Problems:
     for problem in problems(_payload(schema, raw), schema.spec, root):
         in_status = schema.status and problem.field.startswith("spec.status")
         yield problem._replace(field=problem.field.removeprefix("spec.")) if in_status else problem
+
+
+def _name_problems(metadata: Mapping[str, Any]) -> Problems:
+    if metadata.get("name", "") == "":
+        yield Problem("metadata.name", "Missing required field 'name'")
+    for field in ("name", "namespace"):
+        text = metadata.get(field)
+        if isinstance(text, str) and text and not _is_name(text):
+            hint = "Write letters, digits, '-' and '.', and begin and end with a letter or digit"
+            yield Problem(f"metadata.{field}", f"{text[:100]!r} cannot be a name", hint)
 
 
 def _unknown(kind: str, api_version: str, raw: Mapping[str, Any], namespace: str) -> list[Finding]:

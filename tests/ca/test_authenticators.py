@@ -20,11 +20,11 @@ from pilotpy_ca.authenticators import (
     folder_issuer,
     service_account,
 )
-from pilotpy_ca.errors import StorageError, TokenError, Unauthenticated
+from pilotpy_ca.errors import TokenError, Unauthenticated
 from pilotpy_ca.jwt import MAX_TOKEN, jwks_of, signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey, signature_hash
 from pilotpy_ca.spiffe import SpiffeId
-from pilotpy_ca.tokens import ProjectedTokens, TokenIssuer, Workload
+from pilotpy_ca.tokens import ProjectedTokens, TokenIssuer, Workload, misnamed
 from tests.ca.scenery import CSR, DAY, HOUR, NOW, SLEEP, keeper, leaf_of
 
 PEER = Peer("10.0.0.7:4444")
@@ -237,13 +237,17 @@ def test_a_clock_that_is_set_back_makes_new_tokens(tmp_path):
     [
         pytest.param(Workload("default", "sleep", "../../etc"), id="a pod above the folder"),
         pytest.param(Workload("default", "sleep", "a/b"), id="a pod below another"),
+        pytest.param(Workload("default", "sleep", ".."), id="a pod that is the folder of all"),
+        pytest.param(Workload("default", "sleep", "."), id="a pod that is the folder of its namespace"),
+        pytest.param(Workload("default", "sleep", ""), id="no pod"),
         pytest.param(Workload("..", "sleep", "a"), id="a namespace above the folder"),
         pytest.param(Workload("", "sleep", "a"), id="no namespace"),
         pytest.param(Workload("default", "a b", "a"), id="an account with a space"),
     ],
 )
 def test_tokens_are_written_nowhere_else(tmp_path, workload):
-    with pytest.raises((StorageError, ValueError)):
+    assert misnamed(workload)
+    with pytest.raises(ValueError, match="not a"):
         ProjectedTokens(tmp_path / "tokens", TokenIssuer(KEY)).project([workload], NOW)
     assert not list(tmp_path.rglob("istio-token"))
 

@@ -29,6 +29,15 @@ def virtual_service(spec):
     return f"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: x}}\nspec: {spec}\n"
 
 
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../../etc", "a%2fb"])
+@pytest.mark.parametrize("field", ["name", "namespace"])
+def test_what_no_api_server_takes_for_a_name_is_none(field, name):
+    metadata = {"name": "x", "namespace": "shop", field: name}
+    found = decode_object({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}})
+    assert found.resource is None
+    assert [(finding.severity, finding.field) for finding in found.findings] == [(Severity.ERROR, f"metadata.{field}")]
+
+
 def test_a_virtual_service_means_what_its_author_wrote():
     resource = right(
         virtual_service(
