@@ -18,6 +18,8 @@ PARTS = {
     "push": [["push", "100"], ["push", "500"], ["push", "1000"], ["push", "500", "tls"]],
     "envoy": [["envoy"]],
     "agent": [["agent", "1"], ["agent", "50"]],
+    "ca": [["ca"]],
+    "identity": [["identity", "1000"]],
 }
 RESULT = Path("build/bench.json")
 

@@ -26,6 +26,7 @@ from pilotpy_ca.storage import FolderStorage
 from pilotpy_ca.terms import Terms
 from pilotpy_ca.tokens import TokenIssuer, Workload
 from pilotpy_protos.istio.v1.auth import ca_pb2
+from tests.bench.row import row
 
 SECONDS = 2.0  # that each is measured for
 CALLERS = 8
@@ -153,4 +154,4 @@ def _together(caller: Callable[[], Callable[[], None]]) -> float:
 
 if __name__ == "__main__":
     for name, value, unit in rows():
-        print(f"{name:50} {value:10.0f} {unit}")
+        row("authority", name.removeprefix("ca "), value, unit)
