@@ -83,7 +83,7 @@ def _served(q: Asking, target: Target) -> InboundPort | None:
     port = next((port for port in found.ports if port.number == target.port), None)
     if port is None:
         return None
-    pattern = q(settings).inbound_stat_name
+    pattern = q(settings, "").inbound_stat_name
     prefix = stat_name(pattern, found, port, target_port=target.target) if pattern else ""
     return InboundPort(target.target, target.port, port.protocol, target.service.host, stat_prefix=prefix)
 

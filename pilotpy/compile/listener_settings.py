@@ -10,6 +10,7 @@ from pilotpy.compile.guard import OPEN, Guard
 from pilotpy.compile.tracing import Tracing, tracing_of
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.config import mesh_config
+from pilotpy.mesh.proxy_settings import settings_in
 from pilotpy.mesh.view import Features, Listening
 from pilotpy.model.mesh_config import MeshConfig, NormalizationType
 from pilotpy.model.mesh_proxy_config import ProxyHeaders
@@ -56,22 +57,23 @@ class Terms(NamedTuple):
 
 def terms(q: Asking, features: Features, listening: Listening) -> Terms:
     """What the listeners of such proxies have in common."""
-    return Terms(q(settings), features, listening)
+    return Terms(q(settings, listening.own), features, listening)
 
 
 @query
-def settings(q: Asking) -> Settings:
-    """The settings in force."""
+def settings(q: Asking, own: str) -> Settings:
+    """The settings in force for proxies that were started with settings of their own; "": with none."""
     mesh = q(mesh_config)
+    started = settings_in(own) if own else mesh.default_config
     return Settings(
         outbound_port=mesh.proxy_listen_port,
         inbound_port=mesh.proxy_inbound_listen_port,
         detection_timeout=mesh.protocol_detection_timeout,
         logging=logging_of(mesh, q.note),
-        tracing=tracing_of(mesh),
+        tracing=tracing_of(started.tracing) if mesh.enable_tracing else None,
         normalization=mesh.path_normalization.normalization if mesh.path_normalization else "DEFAULT",
         metrics=_wants_metrics(mesh),
-        headers=mesh.default_config.proxy_headers or ProxyHeaders(),
+        headers=started.proxy_headers or ProxyHeaders(),
         outbound_stat_name=mesh.outbound_cluster_stat_name,
         inbound_stat_name=mesh.inbound_cluster_stat_name,
     )

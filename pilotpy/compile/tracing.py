@@ -1,4 +1,4 @@
-"""From MeshConfig to the tracing of a manager of HTTP: what is sampled, and what each span is tagged with.
+"""From a ProxyConfig to the tracing of a manager of HTTP: what is sampled, and what each span is tagged with.
 
 The tracer itself is the one of the bootstrap. Tags that tell who the proxy is are read from its environment, so that
 all proxies share their listeners; istiod writes the values out instead. Source: istiod's core/tracing.go.
@@ -10,8 +10,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from pilotpy.compile.pieces import number
-from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.mesh_proxy_config import CustomTag
+from pilotpy.model.mesh_proxy_config import Tracing as Asked
 from pilotpy_protos.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
@@ -55,11 +55,8 @@ class Tracing(NamedTuple):
     max_path_length: int = 0  # of the tag with the request's path; 0: Envoy's own limit
 
 
-def tracing_of(mesh: MeshConfig) -> Tracing | None:
-    """How MeshConfig wants requests traced; None: not at all."""
-    if not mesh.enable_tracing:
-        return None
-    asked = mesh.default_config.tracing
+def tracing_of(asked: Asked | None) -> Tracing:
+    """How a ProxyConfig wants requests traced; None: as usual."""
     if asked is None:
         return Tracing()
     return Tracing(

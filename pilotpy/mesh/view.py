@@ -179,6 +179,7 @@ class Listening(NamedTuple):
     exact_balance: tuple[bool, bool] = (False, False)  # inbound, outbound
     reserved: tuple[int, ...] = (15001, 15006, 15021, 15090)  # ports no listener may take
     unprivileged: bool = False
+    own: str = ""  # settings that it was started with (`proxy_settings`); "": the mesh's
 
 
 class Identity(NamedTuple):

@@ -17,6 +17,7 @@ from pilotpy.mesh.destination_rules import rule_selectors
 from pilotpy.mesh.kinds import DESTINATION_RULES, PROXIES, SERVICES, SIDECARS
 from pilotpy.mesh.mtls import peer_modes
 from pilotpy.mesh.proxy import Proxy
+from pilotpy.mesh.proxy_settings import own_settings
 from pilotpy.mesh.routing import ROUTES_BY_SOURCE_LABEL
 from pilotpy.mesh.scopes import scope
 from pilotpy.mesh.service import Locality
@@ -154,6 +155,7 @@ def _listening(q: Asking, proxy: Proxy) -> Listening:
         exact_balance=proxy.exact_balance,
         reserved=(*_CAPTURE_PORTS, *proxy.reserved),
         unprivileged=proxy.unprivileged,
+        own=q(own_settings, proxy.proxy_config),
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 from pilotpy.model.extension_provider import DEFAULT_PROVIDERS, ExtensionProvider
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.mesh_networks import MeshNetworks
+from pilotpy.model.mesh_proxy_config import ProxyConfig
 from pilotpy.model.message import Message
 from pilotpy.model.resource import Finding, Severity
 from pilotpy.schema.documents import Lines, documents
@@ -23,6 +24,7 @@ from pilotpy.schema.problem import Problem, Problems, bounded
 from pilotpy.schema.problems import custom, problems, without_nulls
 from pilotpy.schema.unsupported import unsupported_networks, unsupported_settings
 from pilotpy.schema.validation.mesh_config import mesh, networks
+from pilotpy.schema.validation.mesh_proxy_config import proxy_settings
 
 T = TypeVar("T", bound=Message)
 
@@ -31,6 +33,13 @@ class ReadMesh(NamedTuple):
     """What became of a mesh configuration."""
 
     config: MeshConfig | None  # None: refused
+    findings: list[Finding]  # with file and line
+
+
+class ReadProxy(NamedTuple):
+    """What became of the settings that a proxy was started with."""
+
+    config: ProxyConfig | None  # None: refused
     findings: list[Finding]  # with file and line
 
 
@@ -52,6 +61,11 @@ def mesh_config(text: bytes | str, file: str) -> ReadMesh:
         trust_domain_aliases=tuple(sorted(set(config.trust_domain_aliases))),
     )
     return ReadMesh(merged, findings)
+
+
+def proxy_config(text: bytes | str, file: str) -> ReadProxy:
+    """The settings of a proxy that a YAML or JSON text describes. Never raises."""
+    return ReadProxy(*_read(text, file, ProxyConfig, lambda config: proxy_settings(config, "proxyConfig")))
 
 
 def mesh_networks(text: bytes | str, file: str) -> ReadNetworks:

@@ -75,7 +75,7 @@ def test_json(form):
     assert "method" in config(logs(**written)[0][0]).log_format.json_format
     world = World()
     world.settings(**written)
-    assert world.codes(settings) == [("PP0201", MESH_CONFIG)]
+    assert world.codes(settings, "") == [("PP0201", MESH_CONFIG)]
 
 
 def test_a_provider_of_logs_may_be_chosen():
@@ -90,7 +90,7 @@ def test_a_provider_of_logs_may_be_chosen():
 def test_a_provider_that_is_none_is_said():
     world = World()
     world.settings(default_providers=DefaultProviders(access_logging=("prometheus",)))
-    assert world.codes(settings) == [("PP0202", MESH_CONFIG)]
+    assert world.codes(settings, "") == [("PP0202", MESH_CONFIG)]
 
 
 def runs_after_an_edit_of_other_settings(services):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from pilotpy.mesh.proxy_settings import own_settings
 from pilotpy.model.mesh_config import DefaultProviders, ProxyPathNormalization
 from pilotpy.model.mesh_proxy_config import (
     CustomTag,
@@ -166,3 +168,32 @@ def test_spans_say_who_the_proxy_is_without_telling_proxies_apart():
 
 def test_a_mesh_may_do_without_tracing():
     assert not managers(enable_tracing=False)[0].HasField("tracing")
+
+
+STARTED = {"proxyHeaders": {"server": {"value": "mine"}}, "statusPort": 15020, "fieldOfAnotherVersion": 1}
+
+
+def test_a_proxy_may_be_started_with_headers_of_its_own():
+    world = World(service("a", "http:80"))
+    served = listened(world, PROXY_CONFIG=STARTED)["0.0.0.0_80"]
+    assert manager(served.filter_chains[0]).server_name == "mine"
+    assert not manager(listened(world)["0.0.0.0_80"].filter_chains[0]).server_name
+
+
+def test_a_proxy_that_was_started_as_the_mesh_wants_is_like_all_others():
+    world = World(service("a", "http:80"))
+    world.settings(default_config=ProxyConfig(proxy_headers=ProxyHeaders(server=Server(value="mine"))))
+    assert world.view("a.default", PROXY_CONFIG=STARTED).listening == world.view("b.default").listening
+
+
+@pytest.mark.parametrize(
+    ("started", "code"),
+    [
+        pytest.param({"proxyHeaders": {"attemptCount": {"disabled": True}}}, "PP0008", id="what routes decide over"),
+        pytest.param({"proxyHeaders": 7}, "IST0106", id="what cannot be read"),
+        pytest.param({"statusPort": 15020}, None, id="what listeners have nothing to do with"),
+    ],
+)
+def test_what_a_proxy_was_started_with_in_vain_is_noted(started, code):
+    text = msgspec.json.encode(started).decode()
+    assert {found for found, _ in World().codes(own_settings, text)} == ({code} if code else set())
