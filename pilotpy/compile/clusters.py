@@ -27,11 +27,11 @@ from pilotpy.compile.stat_name import stat_name
 from pilotpy.compile.transport_sockets import Upstream, transport_sockets
 from pilotpy.compile.wire import delimited, serialised
 from pilotpy.engine import Asking, query
-from pilotpy.mesh.scopes import members
+from pilotpy.mesh.scopes import members, runs
 from pilotpy.mesh.service import Port, Registry, Service, ServiceKey
 from pilotpy.mesh.services import service
 from pilotpy.mesh.traffic_policy import NO_RULE, traffic_rule
-from pilotpy.mesh.view import Features, Inbound, Part, Parts, Place, Scope, runs
+from pilotpy.mesh.view import Features, Inbound, Part, Parts, Place, Scope
 from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy_protos.envoy.config.cluster.v3.cluster_pb2 import Cluster
 
@@ -51,7 +51,7 @@ def clusters(q: Asking, scope: Scope, inbound: Inbound, place: Place, features: 
     spoken = dialect(features)
     return Tree(
         (
-            *(q(run_clusters, run, spoken, narrowed(place, q(run_needs, run))) for run in runs(scope.parts)),
+            *(q(run_clusters, run, spoken, narrowed(place, q(run_needs, run))) for run in q(runs, scope.parts)),
             q(outbound_fallbacks, spoken),
             q(inbound_clusters, inbound, spoken),
             q(inbound_passthrough, spoken),

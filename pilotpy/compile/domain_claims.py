@@ -14,10 +14,10 @@ from pilotpy.compile.domains import address_domains
 from pilotpy.compile.ports import on_port
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.hosts import is_wildcard, kubernetes_name, service_host, within
-from pilotpy.mesh.scopes import find, members
+from pilotpy.mesh.scopes import find, members, runs
 from pilotpy.mesh.service import Resolution, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Part, Parts, Scope, Selected, runs
+from pilotpy.mesh.view import Part, Parts, Scope, Selected
 from pilotpy.mesh.virtual_services import hosts
 from pilotpy.model.resource import Finding, Ref, Severity
 
@@ -72,7 +72,7 @@ class Claims(NamedTuple):
 @query
 def claims(q: Asking, parts: tuple[Part, ...], port: int) -> Claims:
     """The claims of services on domains that do not follow from a name in the cluster."""
-    found = [claim for run in runs(parts) for claim in q(run_claims, run, port)]
+    found = [claim for run in q(runs, parts) for claim in q(run_claims, run, port)]
     winners, losers = _settled(found)
     return Claims(winners, tuple(losers), tuple(claim for claim in found if not claim.derived))
 

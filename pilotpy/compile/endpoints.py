@@ -19,10 +19,10 @@ from pilotpy.compile.outlets import Choice, choice, narrowed, outlets, placed, r
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.mtls import plaintext
-from pilotpy.mesh.scopes import members
+from pilotpy.mesh.scopes import members, runs
 from pilotpy.mesh.service import Endpoint, Health, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Part, Parts, Place, Scope, runs
+from pilotpy.mesh.view import Part, Parts, Place, Scope
 from pilotpy.mesh.workloads import MUTUAL
 from pilotpy.model.resource import Ref
 
@@ -32,7 +32,7 @@ DRAINING_LABEL: Final = "istio.io/draining"
 @query
 def assignments(q: Asking, scope: Scope, place: Place) -> Tree:
     """Every assignment that a client's clusters ask for, by namespace; names unique."""
-    return Tree(q(run_assignments, run, narrowed(place, q(run_needs, run))) for run in runs(scope.parts))
+    return Tree(q(run_assignments, run, narrowed(place, q(run_needs, run))) for run in q(runs, scope.parts))
 
 
 @query

@@ -14,10 +14,10 @@ from pilotpy.compile.wire import delimited, serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.hosts import is_address
-from pilotpy.mesh.scopes import members
+from pilotpy.mesh.scopes import members, runs
 from pilotpy.mesh.service import Endpoint, Health, Registry, Service, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Part, Parts, Place, Scope, runs
+from pilotpy.mesh.view import Part, Parts, Place, Scope
 from pilotpy_protos.istio.networking.nds.v1.nds_pb2 import NameTable
 
 _TABLE: Final = 1  # the field of the table, a map: entries are messages of key 1 and value 2
@@ -35,7 +35,7 @@ class Nearby(NamedTuple):
 def name_table(q: Asking, scope: Scope, place: Place) -> Tree:
     """The one table, under the name ""."""
     nearby = Nearby(place.network, place.cluster)
-    return Tree([Encoded("", Rope(q(run_names, run, nearby) for run in runs(scope.parts)))])
+    return Tree([Encoded("", Rope(q(run_names, run, nearby) for run in q(runs, scope.parts)))])
 
 
 @query

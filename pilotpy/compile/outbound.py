@@ -21,10 +21,10 @@ from pilotpy.mesh.addresses import is_contested
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.hosts import is_address
-from pilotpy.mesh.scopes import members
+from pilotpy.mesh.scopes import members, runs
 from pilotpy.mesh.service import Port, Protocol, Registry, Resolution, Service, ServiceKey
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Listening, Part, Parts, Scope, Selected, runs
+from pilotpy.mesh.view import Listening, Part, Parts, Scope, Selected
 
 HTTP_PROXY_ROUTE: Final = "http_proxy"
 UNCAPTURED: Final = "NONE"  # the mode in which nothing is captured
@@ -147,7 +147,7 @@ def http_ports(q: Asking, parts: tuple[Part, ...], manner: Manner) -> tuple[int,
 @query
 def claims(q: Asking, parts: tuple[Part, ...], manner: Manner) -> Claims:
     """What all services of an exit claim of the shared slots."""
-    return _together(q(run_claims, run, manner) for run in runs(parts))
+    return _together(q(run_claims, run, manner) for run in q(runs, parts))
 
 
 @query

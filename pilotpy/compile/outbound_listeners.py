@@ -32,10 +32,10 @@ from pilotpy.compile.outbound_chains import http_chain, listener_name, opaque_ch
 from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.opaque_rules import Source, Sources, narrowed, sources_asked_for, together
-from pilotpy.mesh.scopes import members
+from pilotpy.mesh.scopes import members, runs
 from pilotpy.mesh.service import Protocol
 from pilotpy.mesh.services import service
-from pilotpy.mesh.view import Fallback, Features, Listening, Part, Parts, Scope, Selected, runs
+from pilotpy.mesh.view import Fallback, Features, Listening, Part, Parts, Scope, Selected
 from pilotpy.model.resource import Ref
 
 FIRST_UNPRIVILEGED: Final = 1024
@@ -71,7 +71,7 @@ def exit_listeners(q: Asking, way_out: Exit, features: Features, listening: List
     scope = way_out.scope
     around = Around(fallback_cluster(scope.fallback), way_out.manner, features, listening)
     client = Source(scope.namespace, scope.held)
-    own = [q(run_listeners, run, narrowed(client, q(run_sources, run)), around) for run in runs(scope.parts)]
+    own = [q(run_listeners, run, narrowed(client, q(run_sources, run)), around) for run in q(runs, scope.parts)]
     return Tree([*own, Tree(_shared(q, scope, client, around))])
 
 

@@ -30,9 +30,9 @@ from pilotpy.compile.wire import serialised
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.aliases import aliases
 from pilotpy.mesh.hosts import kubernetes_name
-from pilotpy.mesh.scopes import members
+from pilotpy.mesh.scopes import members, runs
 from pilotpy.mesh.service import Protocol
-from pilotpy.mesh.view import Listening, Part, Parts, Scope, Selected, runs
+from pilotpy.mesh.view import Listening, Part, Parts, Scope, Selected
 from pilotpy_protos.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 
@@ -55,7 +55,7 @@ def exit_routes(q: Asking, way_out: Exit) -> Tree:
     return Tree(
         (
             *(q(port_routes, scope, port) for port in q(http_ports, scope.parts, manner)),
-            *(q(run_sniffed, run, manner, vantage(q, standing, q(run_routes, run))) for run in runs(scope.parts)),
+            *(q(run_sniffed, run, manner, vantage(q, standing, q(run_routes, run))) for run in q(runs, scope.parts)),
         )
     )
 
@@ -136,7 +136,7 @@ def part_namespaces(q: Asking, part: Part) -> frozenset[str]:
 def _hosts(q: Asking, scope: Scope, port: int, *, proxied: bool) -> Iterator[Rope]:
     denied = q(withheld, scope, port)
     standing = standpoint(scope)
-    for run in runs(scope.parts):
+    for run in q(runs, scope.parts):
         near = scope.namespace if scope.namespace in q(run_namespaces, run) else ""
         here = {part.namespace for part in run} if denied.services else ()
         lost = tuple((key, domain) for key, domain in denied.services if key.namespace in here)

@@ -8,16 +8,20 @@ by one. No query here pairs a client's namespace with a service. Follows Istio's
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.egress import found_in, listeners, loose_imports, narrowing, together
 from pilotpy.mesh.own import own_view, public_members
 from pilotpy.mesh.routing import loose_routes
 from pilotpy.mesh.services import service_namespaces
-from pilotpy.mesh.view import Chosen, Fallback, Part, Scope, Selected
+from pilotpy.mesh.view import Chosen, Fallback, Part, Parts, Scope, Selected
 from pilotpy.model.resource import Ref
 
 Pairs = tuple[tuple[str, str], ...]
+
+_RUN = 32  # parts that a run has, about
 
 
 @query
@@ -42,6 +46,24 @@ def scope(q: Asking, namespace: str, sidecar: Ref | None, selecting: tuple[Ref, 
         held,
         () if plain else egress,
     )
+
+
+@query
+def runs(q: Asking, parts: Parts) -> tuple[Parts, ...]:  # noqa: ARG001  # made once for all that a scope is asked
+    """Return parts in runs of neighbours, in their order: the level between a mesh of many namespaces and each of them.
+
+    A run is cut where the name of a namespace says so, not where a count does. So most clients have most runs in
+    common, one namespace more or less changes one run, and what changed in one namespace is joined run by run.
+    """
+    found: list[list[Part]] = []
+    last = None
+    for part in parts:
+        namespace = part.namespace
+        if last is None or (namespace != last and crc32(namespace.encode()) % _RUN == 0):
+            found.append([])
+        found[-1].append(part)
+        last = namespace
+    return tuple(map(tuple, found))
 
 
 @query

@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import Enum
 from typing import NamedTuple
-from zlib import crc32
 
 from pilotpy.mesh.service import Locality, Protocol, ServiceKey
 from pilotpy.model.resource import Ref
@@ -60,25 +59,6 @@ class Chosen(NamedTuple):
 
 Part = Whole | Chosen
 Parts = tuple[Part, ...]
-
-_RUN = 32  # parts that a run has, about
-
-
-def runs(parts: Parts) -> tuple[Parts, ...]:
-    """Return parts in runs of neighbours, in their order: the level between a mesh of many namespaces and each of them.
-
-    A run is cut where the name of a namespace says so, not where a count does. So most clients have most runs in
-    common, one namespace more or less changes one run, and what changed in one namespace is joined run by run.
-    """
-    found: list[list[Part]] = []
-    last = None
-    for part in parts:
-        namespace = part.namespace
-        if last is None or (namespace != last and crc32(namespace.encode()) % _RUN == 0):
-            found.append([])
-        found[-1].append(part)
-        last = namespace
-    return tuple(map(tuple, found))
 
 
 class Fallback(NamedTuple):
