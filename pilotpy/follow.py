@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 from pilotpy.authority.keeping import Keeping, MeshAuthority
@@ -21,6 +22,7 @@ from pilotpy.xds.jwks import Door, networks
 from pilotpy.xds.key_keeper import keeping_keys
 from pilotpy.xds.server import Server, serving
 
+_LOG = logging.getLogger("pilotpy.follow")
 _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 
@@ -52,6 +54,8 @@ async def following(
             asyncio.create_task(_follow(source, changes, server.compiler, authority, teller), name="sources"),
             asyncio.create_task(telling(server.compiler, teller), name="findings"),
         )
+        for task in tasks:
+            task.add_done_callback(_told)
         try:
             yield server
         finally:
@@ -59,6 +63,12 @@ async def following(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await server.close()
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    """A task that failed is a fault of ours: proxies keep what they have, and people learn that it gets old."""
+    if not task.cancelled() and (failed := task.exception()) is not None:
+        _LOG.critical("%s: not followed any more", task.get_name(), exc_info=failed)
 
 
 def submit(compiler: LocalCompiler, changes: list[Change]) -> None:
