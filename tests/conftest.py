@@ -1,7 +1,6 @@
 """What every test may ask for."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,12 +38,10 @@ def conformance() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def logs_go_where_they_went() -> Iterator[None]:
-    """Commands that run inside a test turn the logs of their process to themselves; the next test has its own."""
-    loggers = [logging.getLogger(name) for name in ("pilotpy", "pilotpy_ca")]
-    before = [(log.handlers[:], log.level, log.propagate) for log in loggers]
-    yield
-    for log, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        log.handlers[:] = handlers
-        log.setLevel(level)
-        log.propagate = propagate
+def logs_go_where_they_would() -> None:
+    """Commands that ran in this process turned its logs to themselves; a test is to hear what it causes."""
+    for name in ("pilotpy", "pilotpy_ca"):
+        log = logging.getLogger(name)
+        log.handlers.clear()
+        log.setLevel(logging.NOTSET)
+        log.propagate = True
