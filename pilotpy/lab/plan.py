@@ -29,6 +29,7 @@ from pilotpy.agent.node import (
     preserves_client_address,
 )
 from pilotpy.agent.rules import ALL, Capture, Mode
+from pilotpy.lab.left_out import left_out
 from pilotpy.lab.news import MeshFacts
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.pod import Pod
@@ -133,7 +134,7 @@ def plan(
         else None,
         agent=_agent(pod, mesh, discovery) | proxy if sidecar else {},
         capture=_capture(pod, mode, proxy, preserves=preserves, marked=marked) if sidecar else None,
-        note=note if sidecar else "",
+        note="; ".join(filter(None, (note if sidecar else "", left_out(pod)))),
     )
 
 
