@@ -24,7 +24,7 @@ from pilotpy_ca.plugged_in import PluggedIn, any_plugged_in, plugged_in
 from pilotpy_ca.storage import Stored
 
 ROOT_SECRET: Final = "istio-ca-secret"  # noqa: S105 - the name of one
-PLUGGED_IN_SECRET: Final = "cacerts"  # noqa: S105 - likewise
+PLUGGED_IN_SECRET: Final = "cacerts"  # noqa: S105 - likewise a name
 _TYPE: Final = "istio.io/ca-root"
 _OURS: Final = frozenset({"journal.json", "ca-key.pem", "ca-cert.pem"})
 _EMPTY: Final = ("cert-chain.pem", "key.pem")  # keys that istiod writes too, with nothing in them
