@@ -1,4 +1,4 @@
-"""What a control plane follows: folders, a cluster, or both, as one source."""
+"""What a control plane follows: folders, a cluster and those that it names, or both, as one source."""
 
 from __future__ import annotations
 
@@ -20,18 +20,28 @@ if TYPE_CHECKING:
 
 @contextlib.asynccontextmanager
 async def gathered(folder: Folder, login: Login | None, settings: Settings, metrics: Metrics) -> AsyncIterator[Source]:
-    """A folder and, with a `login`, a cluster under it. Raises `Unusable` if there is no way to log in."""
+    """A folder; with a `login`, a cluster under it, and others under that. Raises `Unusable` where it is none."""
     async with contextlib.AsyncExitStack() as inside:
         sources: list[Source] = [folder]
         if login is not None:
             from pilotpy.sources.kubernetes.cluster import Cluster
+            from pilotpy.sources.kubernetes.clusters import Clusters, Follow
             from pilotpy.sources.kubernetes.connection import connected
+            from pilotpy.sources.kubernetes.list_watch import Timing
 
             await login()  # what is wrong with it now is said now, and not tried for ever
             connection = await inside.enter_async_context(connected(login))
+            follow = Follow(_counting(metrics), Random(), Timing())  # noqa: S311 - pauses need no secrecy
             sources.append(
-                Cluster(connection, settings=mesh_config_map(settings), count=_counting(metrics), random=Random())  # noqa: S311 - pauses need no secrecy
+                Cluster(
+                    connection,
+                    settings=mesh_config_map(settings),
+                    count=follow.counted,
+                    random=follow.random,
+                    timing=follow.timing,
+                )
             )
+            sources.append(Clusters(connection, settings.system_namespace, settings.cluster_id, follow))
         yield Together(sources, settings.revision)
 
 

@@ -190,6 +190,7 @@ def _of(workload: Workload, address: str, number: int, port_name: str, health: H
         service_account=workload.service_account,
         locality=workload.locality,
         network=workload.network,
+        cluster=workload.cluster,
         node=workload.node,
         weight=workload.weight,
         health=health,

@@ -64,7 +64,7 @@ def view(q: Asking, proxy_id: str) -> View:
     proxy = q.get(PROXIES, proxy_id)
     if proxy is None:
         raise LookupError(f"no proxy {proxy_id!r}")
-    workload = q(pod_workload, proxy.namespace, proxy.name) if proxy.type == "sidecar" else None
+    workload = _workload(q, proxy) if proxy.type == "sidecar" else None
     locality = _locality(proxy, workload)
     labels = _labels(proxy, workload, locality)
     sidecar = sidecar_for(q, proxy.namespace, labels) if proxy.type == "sidecar" else None
@@ -84,6 +84,12 @@ def view(q: Asking, proxy_id: str) -> View:
         _listening(q, proxy),
         proxy.identity,
     )
+
+
+def _workload(q: Asking, proxy: Proxy) -> Workload | None:
+    """Return the Pod of a proxy: that of its own cluster, where another has one of the same name."""
+    elsewhere = q(pod_workload, proxy.namespace, f"{proxy.name}@{proxy.cluster}")
+    return elsewhere or q(pod_workload, proxy.namespace, proxy.name)
 
 
 def _labels(proxy: Proxy, workload: Workload | None, locality: Locality) -> Pairs:
@@ -122,7 +128,7 @@ def _inbound(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs, 
 
 def _place(q: Asking, proxy: Proxy, labels: Pairs, locality: Locality, workload: Workload | None) -> Place:
     asked = {label.partition("=")[0] for label in q(mesh_config).locality_lb_setting.failover_priority}
-    node = proxy.node or (workload.node if workload else "")
+    node = (workload.node if workload else "") or proxy.node
     return Place(
         locality=locality,
         network=proxy.network or (workload.network if workload else ""),

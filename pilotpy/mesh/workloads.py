@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.config import root_namespace
 from pilotpy.mesh.kinds import NAMESPACES, NODES, PODS, WORKLOAD_ENTRIES
 from pilotpy.mesh.service import Locality
 from pilotpy.mesh.services import trust_domain
@@ -26,6 +27,7 @@ _ZONE = "topology.kubernetes.io/zone"
 _SUBZONE = "topology.istio.io/subzone"
 _HEALTH_CHECKED = "proxy.istio.io/health-checks-enabled"
 _TLS_MODE = "security.istio.io/tlsMode"
+HOME = "Kubernetes"  # the cluster that the settings are in, as istiod calls it
 MUTUAL = "istio"  # the mode of a workload whose proxy takes Istio's mutual TLS
 _SCHEDULED = re.compile(r"-\d{8,10}$")  # how a CronJob names its Jobs
 
@@ -48,6 +50,7 @@ class Workload(NamedTuple):
     weight: int = 1
     ready: bool = True
     tls_mode: str = ""  # "istio": a proxy in front of it takes mutual TLS
+    cluster: str = HOME
 
 
 def _pod_labels(pod: Resource[Pod]) -> Iterable[tuple[str, str, str]]:
@@ -85,19 +88,26 @@ WORKLOADS_BY_ADDRESS = Index(WORKLOAD_ENTRIES, _entry_address, "workload entries
 
 @query
 def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
-    """Return the workload that a Pod is, or None if there is no such Pod."""
+    """Return the workload that a Pod is, or None if there is no such Pod.
+
+    Pods of other clusters are called <name>@<cluster>, and so are their Nodes.
+    """
     pod = q.get(PODS, namespace, name)
     if pod is None:
         return None
+    bare, _, cluster = name.partition("@")
     spec, labels = pod.spec, pod.meta.labels
     locality = labelled_locality(labels) or q(node_locality, spec.node_name)
-    network = labels.get(_NETWORK) or q(namespace_network, namespace)
+    network = labels.get(_NETWORK) or q(namespace_network, namespace, cluster or HOME)
     account = spec.service_account_name or spec.service_account or "default"
     return Workload(
         namespace=namespace,
-        name=name,
+        name=bare,
+        cluster=cluster or HOME,
         addresses=_addresses(spec),
-        labels=augmented(labels, locality, network=network, node=spec.node_name),
+        labels=augmented(
+            labels, locality, network=network, node=spec.node_name.partition("@")[0], cluster=cluster or HOME
+        ),
         service_account=q(identity, namespace, account),
         locality=locality,
         network=network,
@@ -212,14 +222,20 @@ def node_locality(q: Asking, name: str) -> Locality:
 
 
 @query
-def namespace_network(q: Asking, namespace: str) -> str:
-    """Return the network that a namespace's workloads are on unless they say otherwise, or ""."""
-    found = q.get(NAMESPACES, "", namespace)
-    return found.meta.labels.get(_NETWORK, "") if found else ""
+def namespace_network(q: Asking, namespace: str, cluster: str) -> str:
+    """Return the network that a namespace's workloads are on unless they say otherwise, or "".
+
+    What is said of the namespace itself counts before what is said of the cluster's root namespace.
+    """
+    for name in (namespace, q(root_namespace)):
+        found = q.get(NAMESPACES, "", name if cluster == HOME else f"{name}@{cluster}")
+        if found and found.meta.labels.get(_NETWORK):
+            return found.meta.labels[_NETWORK]
+    return ""
 
 
 def augmented(
-    labels: Mapping[str, str], locality: Locality, *, network: str = "", node: str = "", cluster: str = "Kubernetes"
+    labels: Mapping[str, str], locality: Locality, *, network: str = "", node: str = "", cluster: str = HOME
 ) -> Pairs:
     """Return labels with those added that say where the workload runs, sorted; selectors may use them."""
     where = {
@@ -270,7 +286,7 @@ def _owner(pod: Resource[Pod]) -> str:
     """Return the name of what made a Pod: the Deployment behind a ReplicaSet, the CronJob behind a Job."""
     owner = next((owner for owner in pod.meta.owners if owner.controller), None)
     if owner is None:
-        return pod.ref.name
+        return pod.meta.name
     if owner.kind == "ReplicaSet":
         template = pod.meta.labels.get("pod-template-hash", "")
         return owner.name.removesuffix(f"-{template}") if template else owner.name

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Protocol
 
-from pilotpy.model.resource import Finding, Ref, Resource
+from pilotpy.model.resource import Finding
 from pilotpy.sources.change import Change
+from pilotpy.sources.layers import Layers
 from pilotpy.sources.namespaces import Namespaces
 
 
@@ -31,7 +32,7 @@ class Together:
 
     def __init__(self, sources: Sequence[Source], revision: str = "") -> None:
         self._sources = sources
-        self._layers = Layers(len(sources))
+        self._layers: Layers[int] = Layers()
         self._namespaces = Namespaces(revision)
 
     @property
@@ -83,29 +84,3 @@ async def _next(
     telling.cancel()
     failed.result()
     raise RuntimeError("a source has ended, and sources never do")
-
-
-class Layers:
-    """What each of some sources says of each object. No I/O."""
-
-    def __init__(self, count: int) -> None:
-        self._layers: list[dict[Ref, Resource[Any]]] = [{} for _ in range(count)]
-
-    def uppermost(self, layer: int, changes: Iterable[Change]) -> list[Change]:
-        """Take in what one of them says. Returns what that changes of what is said by the first that says anything."""
-        if len(self._layers) == 1:
-            return list(changes)
-        found = []
-        for ref, origin, _, new in changes:
-            before = self._said(ref)
-            if new is None:
-                self._layers[layer].pop(ref, None)
-            else:
-                self._layers[layer][ref] = new
-            after = self._said(ref)
-            if before != after:
-                found.append(Change(ref, origin, before, after))
-        return found
-
-    def _said(self, ref: Ref) -> Resource[Any] | None:
-        return next((layer[ref] for layer in self._layers if ref in layer), None)

@@ -5,7 +5,8 @@ from contextlib import aclosing
 
 import pytest
 
-from pilotpy.sources.together import Layers, Together
+from pilotpy.sources.layers import Layers
+from pilotpy.sources.together import Together
 from tests.sources.test_namespaces import HERE, Change, namespace
 
 
@@ -33,13 +34,21 @@ A, A2, B = namespace("a"), namespace("a", x="2"), namespace("b")
 
 
 def test_the_first_source_that_has_an_object_says_what_it_is():
-    layers = Layers(2)
+    layers = Layers()
     assert layers.uppermost(1, [change(A)]) == [change(A)]
     assert layers.uppermost(0, [change(A2)]) == [change(A2, A)]
     assert layers.uppermost(1, [change(B), change(None, A)]) == [change(B)]
     assert layers.uppermost(1, [change(A)]) == []
     assert layers.uppermost(0, [change(None, A2)]) == [change(A, A2)]
     assert layers.uppermost(1, [change(None, A)]) == [change(None, A)]
+
+
+def test_a_layer_that_goes_leaves_what_others_say():
+    layers = Layers()
+    layers.uppermost("west", [change(A2), change(B)])
+    layers.uppermost("east", [change(A)])
+    assert layers.drop("east") == [change(A2, A)]
+    assert layers.replace("west", [change(A)]) == [change(None, B), change(A, A2)]
 
 
 def test_nothing_is_told_before_all_have_said_what_they_hold():

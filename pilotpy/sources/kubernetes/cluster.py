@@ -47,9 +47,9 @@ class Cluster:
         self._settings = MeshSettings(())
         self._changes: list[Change] = []
         self._news = asyncio.Event()
-        self._kinds = [_Kind(one, self._heard, self._stirred) for one in collections]
-        definitions = _Kind(DEFINITIONS, self._defined, self._stirred)
-        self._all = [*self._kinds, definitions]
+        self._all = [_Kind(one, self._heard, self._stirred) for one in collections]
+        if any(one.defined for one in collections):
+            self._all.append(_Kind(DEFINITIONS, self._defined, self._stirred))
         timing = timing or Timing()
         self._loops = {
             kind: ListWatch(

@@ -34,11 +34,13 @@ class Collection(NamedTuple):
     revised: bool = False  # objects may be for one control plane of several
     field_selector: str = ""
     label_selector: str = ""
+    namespace: str = ""  # "": all of them
     named_only: bool = False  # no more than the metadata is asked for
 
     def path(self, version: str) -> str:
         """Where it is in a version."""
-        return f"/apis/{self.group}/{version}/{self.plural}" if self.group else f"/api/{version}/{self.plural}"
+        root = f"/apis/{self.group}/{version}" if self.group else f"/api/{version}"
+        return f"{root}/namespaces/{self.namespace}/{self.plural}" if self.namespace else f"{root}/{self.plural}"
 
     def accept(self, *, watch: bool) -> str:
         """In which form it is asked for."""
@@ -176,3 +178,21 @@ DEFINITIONS: Final = Collection(
     named_only=True,  # with their schemas they are megabytes
 )
 """What is installed."""
+
+_ELSEWHERE: Final = frozenset({"Namespace", "Node", "Service", "EndpointSlice", "Endpoints", "Pod"})
+
+REMOTE: Final = tuple(one for one in COLLECTIONS if one.kind in _ELSEWHERE)
+"""What is read of clusters other than the one that holds the settings: what runs there."""
+
+
+def remote_secrets(namespace: str) -> Collection:
+    """The Secrets of a namespace that say how other clusters are logged in to."""
+    return Collection(
+        "Secret",
+        "",
+        ("v1",),
+        "secrets",
+        _checked("Secret", reader("Secret", whole=True)),
+        label_selector="istio/multiCluster=true",
+        namespace=namespace,
+    )

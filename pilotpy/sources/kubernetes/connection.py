@@ -207,7 +207,8 @@ def _told() -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise Unreachable("no answer in time") from error
-    except (aiohttp.ClientError, OSError) as error:
+    # The last two: what a kubeconfig says of the server or of a proxy is no address.
+    except (aiohttp.ClientError, OSError, ValueError, TypeError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
 
 

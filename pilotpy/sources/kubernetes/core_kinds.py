@@ -288,6 +288,11 @@ class _Secret(Wire, frozen=True):
         return k8s.Secret(type=self.type, data=_some(self.data, _CREDENTIALS))
 
 
+class _WholeSecret(_Secret, frozen=True):
+    def payload(self) -> k8s.Secret:
+        return k8s.Secret(type=self.type, data=self.data or {})
+
+
 def _some(data: dict[str, Any] | None, keys: tuple[str, ...]) -> Mapping[str, Any]:
     return {key: data[key] for key in keys if key in data} if data else {}
 
@@ -305,9 +310,13 @@ _WIRE: Final = {
 }
 
 
-def reader(kind: str) -> Callable[[bytes | msgspec.Raw], Resource[Any]]:
-    """What reads objects of one of these kinds. It raises msgspec.DecodeError."""
-    decode = msgspec.json.Decoder(cast("type[_Namespace]", _WIRE[kind])).decode
+def reader(kind: str, *, whole: bool = False) -> Callable[[bytes | msgspec.Raw], Resource[Any]]:
+    """What reads objects of one of these kinds. It raises msgspec.DecodeError.
+
+    `whole`: a Secret is read with all that is in it, not only with what are credentials.
+    """
+    wire_type = _WholeSecret if whole else _WIRE[kind]
+    decode = msgspec.json.Decoder(cast("type[_Namespace]", wire_type)).decode
 
     def read(text: bytes | msgspec.Raw) -> Resource[Any]:
         wire = decode(text)

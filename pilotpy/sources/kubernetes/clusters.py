@@ -1,0 +1,239 @@
+"""The other clusters of a mesh: those that Secrets with the label ``istio/multiCluster=true`` give a way into.
+
+Each key of such a Secret is a cluster's name, its value a kubeconfig. Clusters come and go with their Secrets; where a
+kubeconfig changes, all is heard by the new one before the old one is left. What is wrong with one cluster disturbs no
+other, and after a while keeps nobody waiting. Source: istio pkg/kube/multicluster/secretcontroller.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from random import Random
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from pilotpy.model.resource import Finding, Ref, Severity
+from pilotpy.schema import codes
+from pilotpy.sources.change import Change
+from pilotpy.sources.kubernetes.cluster import Cluster, Count
+from pilotpy.sources.kubernetes.collection import REMOTE, Collection, remote_secrets
+from pilotpy.sources.kubernetes.connection import Connection, connected, written_login
+from pilotpy.sources.kubernetes.foreign import foreign_change
+from pilotpy.sources.kubernetes.list_watch import Timing
+from pilotpy.sources.kubernetes.trouble import Unusable
+from pilotpy.sources.kubernetes.vetting import vetted
+from pilotpy.sources.layers import Layers
+
+PATIENCE: Final = timedelta(seconds=30)
+_NO_SETTINGS: Final = Ref("ConfigMap", "", "")
+
+
+class Follow(NamedTuple):
+    """How clusters are followed, all alike."""
+
+    counted: Count
+    random: Random
+    timing: Timing
+    patience: timedelta = PATIENCE  # for how long one that is not heard keeps others waiting
+
+
+class Member:
+    """One of the other clusters, followed by one kubeconfig."""
+
+    def __init__(self, name: str, kubeconfig: bytes, follow: Follow, stir: Callable[[], None]) -> None:
+        self.name = name
+        self.kubeconfig = kubeconfig
+        self.is_heard = False
+        self.changes: list[Change] = []
+        self._follow = follow
+        self._stir = stir
+        self._cluster: Cluster | None = None
+        self._unusable: Unusable | None = None
+        self._task = asyncio.create_task(self._run(), name=f"cluster {name}")
+        self._task.add_done_callback(lambda _: stir())
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it may be heard soon."""
+        return not self.is_heard and self._unusable is None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What keeps it from being heard."""
+        if self._unusable is not None:
+            return (_finding(f"Cluster {self.name} cannot be followed: {self._unusable}"),)
+        found = self._cluster.findings if self._cluster is not None else ()
+        return tuple(replace(one, message=f"Cluster {self.name}: {one.message}") for one in found)
+
+    def taken(self) -> list[Change]:
+        """What it has said since this was asked last. Raises what it died of."""
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()
+        changes, self.changes = self.changes, []
+        return changes
+
+    async def leave(self) -> None:
+        """Follow it no longer."""
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        try:
+            login = written_login(vetted(self.kubeconfig))
+            await login()
+        except Unusable as unusable:
+            self._unusable = unusable
+            return
+        follow = self._follow
+        async with connected(login) as connection:
+            self._cluster = Cluster(
+                connection,
+                settings=_NO_SETTINGS,
+                count=lambda collection, happened: follow.counted(f"{self.name}/{collection}", happened),
+                random=follow.random,
+                timing=follow.timing,
+                collections=REMOTE,
+            )
+            async for batch in self._cluster.watch():
+                self.changes += [foreign_change(change, self.name) for change in batch]
+                self.is_heard = True
+                self._stir()
+
+
+class Clusters:
+    """All of the other clusters, as one source."""
+
+    def __init__(self, connection: Connection, namespace: str, own: str, follow: Follow) -> None:
+        """`namespace`: where the Secrets are; `own`: the name of the cluster that they are in."""
+        self._own = own
+        self._follow = follow
+        self._news = asyncio.Event()
+        self._secrets = _secrets(connection, remote_secrets(namespace), follow)
+        self._held: dict[Ref, Mapping[str, bytes]] = {}
+        self._layers: Layers[str] = Layers()
+        self._members: dict[str, Member] = {}  # those that are heard, and count
+        self._coming: dict[str, Member] = {}  # those that are not heard yet
+        self._doubles: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with them now."""
+        members = [*self._members.values(), *self._coming.values()]
+        found = [finding for member in members for finding in member.findings]
+        return (*found, *self._doubles, *self._secrets.findings)
+
+    async def watch(self) -> AsyncIterator[list[Change]]:
+        """What runs in them, once all are heard that can be in time; then what changes, for ever."""
+        told = asyncio.create_task(self._read_secrets(), name="remote secrets")
+        told.add_done_callback(lambda _: self._news.set())
+        now = asyncio.get_running_loop().time
+        waiting: list[Change] | None = []
+        until = None  # when nobody is waited for any longer
+        try:
+            while True:
+                await _either(self._news, None if until is None or waiting is None else until - now())
+                self._news.clear()
+                if told.done():
+                    told.result()
+                changes = await self._taken()
+                if waiting is None:
+                    yield changes
+                    continue
+                waiting += changes
+                if self._secrets.is_synced:
+                    until = until or now() + self._follow.patience.total_seconds()
+                    if now() >= until or not any(member.is_awaited for member in self._coming.values()):
+                        yield waiting
+                        waiting = None
+        finally:
+            told.cancel()
+            await asyncio.gather(told, return_exceptions=True)
+            for member in (*self._members.values(), *self._coming.values()):
+                await member.leave()
+
+    async def _read_secrets(self) -> None:
+        async for batch in self._secrets.watch():
+            for change in batch:
+                self._held.pop(change.ref, None)
+                if change.new is not None:
+                    self._held[change.ref] = change.new.spec.data
+            self._news.set()
+
+    async def _taken(self) -> list[Change]:
+        """What all that has happened changes."""
+        changes: list[Change] = []
+        wanted = self._wanted()
+        for name in {*self._members, *self._coming} - wanted.keys():
+            for member in (self._coming.pop(name, None), self._members.pop(name, None)):
+                if member is not None:
+                    await member.leave()
+            changes += self._layers.drop(name)
+        for name, kubeconfig in wanted.items():
+            await self._follow_by(name, kubeconfig)
+        for name, member in list(self._coming.items()):
+            said = member.taken()
+            if member.is_heard:
+                changes += self._layers.replace(name, said)
+                if (last := self._members.get(name)) is not None:
+                    await last.leave()
+                self._members[name] = self._coming.pop(name)
+        for name, member in self._members.items():
+            changes += self._layers.uppermost(name, member.taken())
+        return changes
+
+    async def _follow_by(self, name: str, kubeconfig: bytes) -> None:
+        """Follow a cluster by this kubeconfig, unless it is already."""
+        coming = self._coming.get(name)
+        last = coming or self._members.get(name)
+        if last is not None and last.kubeconfig == kubeconfig:
+            return
+        if coming is not None:
+            await coming.leave()
+        self._coming[name] = Member(name, kubeconfig, self._follow, self._news.set)
+
+    def _wanted(self) -> dict[str, bytes]:
+        """The kubeconfig of each cluster; of two, that of the Secret that comes first."""
+        wanted: dict[str, bytes] = {}
+        doubles = []
+        for ref, data in sorted(self._held.items()):
+            for name, kubeconfig in sorted(data.items()):
+                if name == self._own:
+                    continue
+                if name in wanted:
+                    doubles.append(_finding(f"Cluster {name} is in two Secrets: this one does not count", ref))
+                else:
+                    wanted[name] = kubeconfig
+        self._doubles = tuple(doubles)
+        return wanted
+
+
+def _secrets(connection: Connection, collection: Collection, follow: Follow) -> Cluster:
+    return Cluster(
+        connection,
+        settings=_NO_SETTINGS,
+        count=follow.counted,
+        random=follow.random,
+        timing=follow.timing,
+        collections=(collection,),
+    )
+
+
+def _finding(message: str, ref: Ref | None = None) -> Finding:
+    return Finding(
+        code=codes.UNHEARD,
+        severity=Severity.ERROR,
+        message=message,
+        ref=ref,
+        hint="Mend its Secret; what the cluster said last still counts",
+    )
+
+
+async def _either(news: asyncio.Event, patience: float | None) -> None:
+    """Wait for news, but not longer than so many seconds."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(news.wait(), patience)
