@@ -47,6 +47,7 @@ _FIELDS: Final = {
         "paused": "Pods follow the template at once",
     },
     "Service": {"sessionAffinity": "a DestinationRule with consistentHash keeps clients at one endpoint"},
+    "ServiceEntry": {"status.addresses": "the host has the addresses of its spec alone"},
     "Sidecar": {"ingress[*].tls": "PeerAuthentication alone says which TLS the listener takes"},
     "StatefulSet": {
         "minReadySeconds": "a Pod counts as soon as it is ready",
@@ -62,6 +63,8 @@ _ANNOTATIONS: Final = {
     "ServiceEntry": {"istio.io/connect-strategy": "clients connect to one address after the other"},
 }
 """By kind: annotations, and what happens instead."""
+
+_CAPTURE: Final = "ISTIO_META_DNS_CAPTURE"
 
 _MESH: Final = {
     "ca": "no certificates are issued",
@@ -106,7 +109,10 @@ def unsupported(resource: Resource[Any]) -> list[Finding]:
             _annotations(resource.meta.annotations, _ANNOTATIONS.get(kind, {})),
             _second_family(resource.spec) if isinstance(resource.spec, KubeService) else (),
         )
-    return [problem.finding(resource.ref) for problem in found]
+    return [
+        problem._replace(field=problem.field.replace("spec.status.", "status.", 1)).finding(resource.ref)
+        for problem in found
+    ]
 
 
 def unsupported_settings(config: MeshConfig) -> Problems:
@@ -118,6 +124,11 @@ def unsupported_settings(config: MeshConfig) -> Problems:
     if config.enable_tracing and config.default_providers.tracing:
         instead = "the tracer is the one that proxies start with"
         yield _without_effect("defaultProviders.tracing", "tracing", instead)
+    if config.default_config.proxy_metadata.get(_CAPTURE) == "true":
+        instead = "those without addresses are found by their applications' own DNS, and told apart by port alone"
+        yield _without_effect(
+            f"defaultConfig.proxyMetadata.{_CAPTURE}", "allocation of addresses to ServiceEntries", instead
+        )
 
 
 def unsupported_networks(networks: MeshNetworks) -> Problems:

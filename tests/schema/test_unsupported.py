@@ -96,6 +96,24 @@ def test_what_is_done_as_written_says_nothing(text):
     assert said(text) == []
 
 
+def test_addresses_that_another_control_plane_allocated_say_that_they_do_not_count():
+    text = """
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: e}
+        spec: {hosts: [a.example], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
+        status: {addresses: [{value: 240.240.0.1, host: a.example}]}
+    """
+    assert said(text) == [(codes.NOT_COMPILED, "status.addresses")]
+
+
+def test_a_mesh_whose_proxies_answer_dns_is_told_that_no_addresses_are_allocated():
+    _, findings = mesh_config("defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}", "mesh.yaml")
+    assert [(one.code, one.field) for one in findings] == [
+        (codes.NOT_COMPILED, "defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE")
+    ]
+
+
 def test_networks_say_that_there_is_one():
     gateway = "gateways: [{address: 1.1.1.1, port: 443}]"
     _, findings = mesh_networks(f"networks: {{n: {{endpoints: [{{fromCidr: 10.0.0.0/8}}], {gateway}}}}}", "n.yaml")

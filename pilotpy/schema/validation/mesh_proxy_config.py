@@ -31,7 +31,7 @@ def proxy_settings(config: ProxyConfig, at: str) -> Problems:
     yield from names.host_and_port(config.discovery_address, f"{at}.discoveryAddress")
     yield from _addresses(config, at)
     if "ISTIO_META_DNS_AUTO_ALLOCATE" in config.proxy_metadata:
-        message = "ISTIO_META_DNS_AUTO_ALLOCATE is deprecated: addresses are allocated without it"
+        message = "ISTIO_META_DNS_AUTO_ALLOCATE is deprecated"
         yield warning(f"{at}.proxyMetadata.ISTIO_META_DNS_AUTO_ALLOCATE", message, "Take it out")
     yield from names.port(config.proxy_admin_port, f"{at}.proxyAdminPort")
     yield from names.port(config.status_port, f"{at}.statusPort")
