@@ -24,6 +24,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -49,6 +50,7 @@ class FrontLimits(NamedTuple):
     """What strangers may take."""
 
     connections: int = 20_000
+    connections_per_address: int = 5_000  # further ones are closed; proxies of many pods may be behind one address
     handshakes: int = 512  # under way at once; further ones wait in the backlog
     handshakes_per_address: int = 64  # further ones are closed
     handshake: timedelta = timedelta(seconds=10)
@@ -63,7 +65,8 @@ class Front:
         self._folder = Path(tempfile.mkdtemp(prefix="pilotpy-front-"))  # 0700
         self._context: ssl.SSLContext | None = None
         self._peers: dict[str, Peer] = {}
-        self._shaking: Counter[str] = Counter()
+        self._shaking: Counter[str] = Counter()  # by address
+        self._open: Counter[str] = Counter()  # those that shake hands among them
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
@@ -154,10 +157,20 @@ class Front:
                 continue
             task = asyncio.create_task(self._serve(accepted, address, handshakes.release))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._open[address[0]] += 1
+            task.add_done_callback(partial(self._ended, address[0]))
 
     def _crowded(self, host: str) -> bool:
-        return self._shaking[host] >= self._limits.handshakes_per_address
+        limits = self._limits
+        return (
+            self._shaking[host] >= limits.handshakes_per_address or self._open[host] >= limits.connections_per_address
+        )
+
+    def _ended(self, host: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._open[host] -= 1
+        if not self._open[host]:
+            del self._open[host]
 
     def _refuse(self, address: str, reason: str) -> None:
         self.refused += 1

@@ -319,6 +319,28 @@ def test_more_connections_than_allowed_are_closed():
     played(play)
 
 
+def test_one_address_cannot_take_all_connections():
+    async def play():
+        async with tls(connections_per_address=2) as (front, kept, address):
+
+            async def connected(host):
+                source = {"local_addr": (host, 0), "server_hostname": NAME}
+                return await asyncio.open_connection(*address, ssl=client(kept), **source)
+
+            held = [await connected("127.0.0.1") for _ in range(2)]
+            with pytest.raises(OSError):  # noqa: PT011  # reset, or closed within the handshake
+                await connected("127.0.0.1")
+            held.append(await connected("127.0.0.2"))
+            await until(lambda: front.connections == 3)
+            held[0][1].close()
+            await until(lambda: front.connections == 2)
+            held.append(await connected("127.0.0.1"))
+            for _, writer in held:
+                writer.close()
+
+    played(play)
+
+
 @pytest.mark.parametrize(
     ("version", "works"),
     [
