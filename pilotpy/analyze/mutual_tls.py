@@ -13,7 +13,7 @@ from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.config import root_namespace
 from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.hosts import whole
-from pilotpy.mesh.identities import trust_domain_of, trust_domains
+from pilotpy.mesh.identities import identities, trust_domain_of, trust_domains
 from pilotpy.mesh.kinds import DESTINATION_RULES, PEER_AUTHENTICATIONS, PODS
 from pilotpy.mesh.mtls import PEER_POLICIES, namespace_mode, policy_selector, workload_modes
 from pilotpy.mesh.service import ServiceKey
@@ -92,9 +92,13 @@ def peer_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     written = [one for one in _tls(rule.spec) if one[1].mode in {"ISTIO_MUTUAL", "DISABLE"}]
     keys = services_within(q, whole(rule.spec.host, ref.namespace), ref.namespace) if written else []
     for path, tls in written:
+        foreign: list[Finding] = []
         if tls.mode == "ISTIO_MUTUAL":
-            found += _foreign(q, ref, f"{path}.subjectAltNames", tls.subject_alt_names)
+            foreign = list(_foreign(q, ref, f"{path}.subjectAltNames", tls.subject_alt_names))
+            found += foreign
         for key in keys:
+            if tls.mode == "ISTIO_MUTUAL" and not foreign:
+                found += q(name_doubts, ref, f"{path}.subjectAltNames", key, tls.subject_alt_names)
             found += q(mode_doubts, ref, path, key, tls.mode)
     return tuple(found)
 
@@ -123,6 +127,16 @@ def mode_doubts(q: Asking, ref: Ref, path: str, key: ServiceKey, asked: str) -> 
             _warning("PP0446", ref, field, message, f"{_INJECT}, or leave tls out: clients then speak what each takes"),
         )
     return ()
+
+
+@query
+def name_doubts(q: Asking, ref: Ref, field: str, key: ServiceKey, names: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Return a finding if nobody who serves a service has one of the names that a rule wants of them."""
+    shown = q(identities, key)
+    if not names or not shown or set(names) & set(shown):
+        return ()
+    message = f"No server of {key.host} has one of these names: its servers are {_some(list(shown))}; requests get 503"
+    return (_warning("PP0448", ref, field, message, "name those, or leave subjectAltNames out"),)
 
 
 _INJECT = "inject a proxy into them"

@@ -5,7 +5,7 @@ import pytest
 from tests.analyze.analysis import VERSIONS, findings
 
 VERSIONS["PeerAuthentication"] = "security.istio.io/v1"
-CODES = {f"PP044{number}" for number in range(1, 8)} | {"IST0127"}
+CODES = {f"PP044{number}" for number in range(1, 9)} | {"IST0127"}
 
 
 def said(text: str) -> list[tuple[str, str, str]]:
@@ -121,8 +121,12 @@ RULES = {
     ),
     "plaintext where both are taken is fine": ([rule("mode: DISABLE"), pod("p")], NOTHING),
     "an identity of the mesh is fine": (
-        [rule("mode: ISTIO_MUTUAL, subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/a', a.b]"), pod("p")],
+        [rule("mode: ISTIO_MUTUAL, subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/default', a.b]"), pod("p")],
         NOTHING,
+    ),
+    "an identity that no server has is said": (
+        [rule("mode: ISTIO_MUTUAL, subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/other', a.b]"), pod("p")],
+        [("PP0448", "r", "spec.trafficPolicy.tls.subjectAltNames")],
     ),
     "an identity of nobody is said": (
         [rule("mode: ISTIO_MUTUAL, subjectAltNames: [a, 'spiffe://cluster.locale/ns/shop/sa/a']"), pod("p")],

@@ -46,7 +46,8 @@ async def main(workloads: int) -> None:
         )
         assert plane.stdout is not None
         try:
-            await plane.stdout.readline()  # what it says once it serves
+            if not await plane.stdout.readline():  # what it says once it serves
+                sys.exit("the control plane did not start")
             await _measured(workloads, folder, address)
         finally:
             plane.terminate()

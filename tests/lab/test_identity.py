@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,29 +20,30 @@ pytestmark = [pytest.mark.lab, pytest.mark.envoy, pytest.mark.timeout(120)]
 
 SHORT_LIVED = {"proxy.istio.io/config": "proxyMetadata: {SECRET_TTL: 12s}"}
 LIFE = 12
-MESH = """
+WRONG = '{mode: ISTIO_MUTUAL, subjectAltNames: ["spiffe://cluster.local/ns/default/sa/somebody-else"]}'
+MESH = f"""
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: istio, namespace: istio-system}
-data: {mesh: "accessLogFile: /dev/stdout"}
+metadata: {{name: istio, namespace: istio-system}}
+data: {{mesh: "accessLogFile: /dev/stdout"}}
 ---
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
-metadata: {name: strict, namespace: default}
-spec: {selector: {matchLabels: {app: vault}}, mtls: {mode: STRICT}}
+metadata: {{name: strict, namespace: default}}
+spec: {{selector: {{matchLabels: {{app: vault}}}}, mtls: {{mode: STRICT}}}}
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: mistaken, namespace: default}
-spec: {selector: {app: server}, ports: [{name: http, port: 80, targetPort: 8080}]}
+metadata: {{name: mistaken, namespace: default}}
+spec: {{selector: {{app: server}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {name: mistaken, namespace: default}
+metadata: {{name: mistaken, namespace: default}}
 spec:
   host: mistaken
   trafficPolicy:
-    tls: {mode: ISTIO_MUTUAL, subjectAltNames: ["spiffe://cluster.local/ns/default/sa/somebody-else"]}
+    tls: {WRONG}
 ---"""
 
 
@@ -74,6 +76,12 @@ def at(pod):
     return f"http://{commands.pod_named(commands.status(), pod).address}:8080/"
 
 
+def analyzed(running):
+    """What `pilotpy analyze` says of the lab's folder."""
+    command = [sys.executable, "-m", "pilotpy", "analyze", str(running.folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
 def told(running, command):
     return ask(Path(running.state.keys), command, Terms())
 
@@ -102,6 +110,9 @@ def test_a_server_of_another_name_is_refused_and_the_user_told_why(running):
     assert said.endswith("503")
     client = commands.pod_named(commands.status(), "client-v1")
     log = running.home / "pilotpy" / f"{client.name}.default.envoy.log"
+    (line,) = [line for line in analyzed(running).splitlines() if "PP0448" in line]
+    assert f"mesh.yaml:{1 + MESH.splitlines().index('    tls: ' + WRONG)})" in line
+    assert f"its servers are {spiffe('server')}; requests get 503" in line
     until(lambda: re.search(r'" 503 .*CERTIFICATE_VERIFY_FAILED.*SAN.*sa/server.*mistaken', log.read_text()))
 
 

@@ -1,8 +1,6 @@
 """Policies in a lab: who may do what, with real traffic; the cases of the founders among them."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from pilotpy.lab import commands
 from pilotpy_ca.jwt import jwks_of, signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey
 from tests.lab.requests import app
-from tests.lab.test_identity import status
+from tests.lab.test_identity import analyzed, status
 from tests.lab.test_lab import until
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
@@ -193,9 +191,7 @@ def test_payments(running, client, path, expected):
 @needs_cases
 def test_of_the_star_in_the_middle_the_user_is_told_with_the_line(running):
     line = 1 + case("mtls-and-authorization.yaml").splitlines().index('            paths: ["/api/v*/payments*"]')
-    command = [sys.executable, "-m", "pilotpy", "analyze", str(running.folder)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    assert f"payment.yaml:{line}) One star counts, first or last" in said
+    assert f"payment.yaml:{line}) One star counts, first or last" in analyzed(running)
 
 
 @pytest.mark.parametrize(
