@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from pilotpy_ca.authenticators import Authenticator, Peer, admission, authenticated, credentials_of
+from pilotpy_ca.authenticators import Authenticator, Caller, Peer, admission, authenticated, credentials_of
 from pilotpy_ca.authority import Authority, ServerIdentity
 from pilotpy_ca.certificates import pem
 from pilotpy_ca.clock import Clock, system_clock
@@ -25,7 +25,7 @@ from pilotpy_ca.errors import CaError, Unauthenticated
 from pilotpy_ca.front import Front, FrontLimits
 from pilotpy_ca.keeper import Event, Keeper
 from pilotpy_ca.log import fields
-from pilotpy_ca.service import METHOD, SERVICE, CertificateService, Refused
+from pilotpy_ca.service import METHOD, SERVICE, CertificateService, Granted, Refused
 
 _LOG: Final = logging.getLogger("pilotpy_ca.server")
 _PATIENCE: Final = 10.0  # seconds that authenticators may take together
@@ -33,15 +33,21 @@ _REQUEST_BYTES: Final = 64 << 10
 _TICK: Final = 1.0  # seconds
 
 
+Create = Callable[[bytes, Caller, datetime], Awaitable[Granted]]
+"""As `CertificateService.create`, of those who sign at a distance. Raises `Refused`."""
+
+
 def certificate_handler(
     service: CertificateService,
     authenticators: Sequence[Authenticator],
     peer_of: Callable[[str], Peer | None],
     clock: Clock = system_clock,
+    elsewhere: Create | None = None,
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """What serves CreateCertificate on a grpc.aio server; `peer_of` is the front's `peer`.
 
     Signing stays on the event loop: it takes under a millisecond, and cryptography holds the interpreter meanwhile.
+    Unless it is done `elsewhere`, in place of the service's `create`, as somebody else's.
     """
 
     async def create(request: bytes, context: Any) -> bytes:
@@ -56,7 +62,10 @@ def certificate_handler(
                     caller = await authenticated(authenticators, credentials, clock())
             except (Unauthenticated, TimeoutError) as error:
                 raise service.unauthenticated(str(error) or "the authenticators took too long") from None
-            granted = service.create(request, caller, clock())
+            if elsewhere is not None:
+                granted = await elsewhere(request, caller, clock())
+            else:
+                granted = service.create(request, caller, clock())
         except Refused as refused:
             _LOG.warning(
                 "certificate refused",
@@ -91,8 +100,12 @@ class ServerCertificate:
     That is: at half of its life, and whenever signer or roots change. Call `keep` as often as the keeper's `tick`.
     """
 
-    def __init__(self, authority: Authority, front: Front, dns_names: Sequence[str]) -> None:
+    def __init__(
+        self, authority: Authority, front: Front, dns_names: Sequence[str], others: Sequence[bytes] = ()
+    ) -> None:
+        """`others`: roots of those who sign for workloads in the authority's place, PEM."""
         self._authority = authority
+        self._others = tuple(others)
         self._front = front
         self._dns_names = tuple(dns_names)
         self._under: tuple[str, frozenset[str]] | None = None  # signer and roots
@@ -106,7 +119,7 @@ class ServerCertificate:
             return False
         identity = self._authority.issue_server(self._dns_names, now)
         # Roots of others, which the mesh may trust too, vouch for nobody who asks here.
-        self._front.present(identity, [pem(root) for root in self._authority.slots.roots])
+        self._front.present(identity, [*(pem(root) for root in self._authority.slots.roots), *self._others])
         self._under = under
         self._again = now + (identity.chain.ends - now) / 2
         self.identity = identity

@@ -6,14 +6,15 @@ Source: security/pkg/server/ca/server.go of istio/istio, security/v1alpha1/ca.pr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from pilotpy_ca.authenticators import Caller
-from pilotpy_ca.authority import Authority
+from pilotpy_ca.authority import Authority, Chain
 from pilotpy_ca.errors import Banned, CsrError, SigningError, TtlError
 from pilotpy_ca.metrics import Counts
 
@@ -32,6 +33,16 @@ class Refused(Exception):
         self.code = code  # the name of a gRPC status code
         self.message = message  # for the caller
         self.reason = reason  # for the log
+
+
+class Order(NamedTuple):
+    """A request of somebody who may have what it asks for."""
+
+    csr: bytes  # PEM, not looked at yet
+    identities: tuple[str, ...]
+    holder: str  # see `Caller`
+    life: timedelta  # zero: the default
+    signer: str  # in whose name, where others sign; "": nobody's in particular
 
 
 class Granted(NamedTuple):
@@ -62,6 +73,13 @@ class CertificateService:
 
     def create(self, request: bytes, caller: Caller, now: datetime) -> Granted:
         """A certificate chain for a caller that was authenticated. Raises `Refused`."""
+        order = self.order(request, caller)
+        with self.refusing():
+            chain = self._authority.issue(order.csr, order.identities, order.life, now, order.holder)
+        return self.granted(order, chain)._replace(unheeded_signer=order.signer)
+
+    def order(self, request: bytes, caller: Caller) -> Order:
+        """What a caller may have of what it asks for. Raises `Refused`."""
         from pilotpy_protos.istio.v1.auth import ca_pb2  # late: commands that only read certificates do without
 
         self.counts.requests += 1
@@ -70,25 +88,35 @@ class CertificateService:
         except DecodeError:
             raise self._signing_error(CsrError("not an IstioCertificateRequest")) from None
         identities, holder = caller.identities, caller.holder
-        if other := asked.metadata.fields["ImpersonatedIdentity"].string_value if asked.HasField("metadata") else "":
+        said = asked.metadata.fields if asked.HasField("metadata") else {}
+        if other := said["ImpersonatedIdentity"].string_value if "ImpersonatedIdentity" in said else "":
             if self._impersonation is None or not self._impersonation(caller, other):
                 self.counts.authentication_failures += 1
                 reason = f"{', '.join(caller.identities)} may not have a certificate for {other[:300]!r}"
                 raise Refused("UNAUTHENTICATED", "request impersonation authentication failure", reason)
             identities, holder = (other,), ""
-        seconds = asked.validity_duration
+        signer = said["CertSigner"].string_value[:300] if "CertSigner" in said else ""
+        life = timedelta(seconds=min(max(asked.validity_duration, 0), _LONGEST_SECONDS))
+        return Order(asked.csr.encode(), identities, holder, life, signer)
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Errors in signing, as callers are told of them: raises `Refused` for them."""
         try:
-            ttl = timedelta(seconds=min(max(seconds, 0), _LONGEST_SECONDS))
-            chain = self._authority.issue(asked.csr.encode(), identities, ttl, now, holder)
+            yield
         except Banned as banned:
             self.counts.authentication_failures += 1
             raise Refused("UNAUTHENTICATED", "request authenticate failure", str(banned)) from None
         except SigningError as error:
             raise self._signing_error(error) from None
+
+    def granted(self, order: Order, chain: Chain) -> Granted:
+        """The answer to an order."""
+        from pilotpy_protos.istio.v1.auth import ca_pb2
+
         self.counts.issued += 1
         response = ca_pb2.IstioCertificateResponse(cert_chain=chain.elements)
-        signer = asked.metadata.fields["CertSigner"].string_value[:300] if asked.HasField("metadata") else ""
-        return Granted(response.SerializeToString(), identities, chain.serial, chain.ends, signer)
+        return Granted(response.SerializeToString(), order.identities, chain.serial, chain.ends)
 
     def _signing_error(self, error: SigningError) -> Refused:
         self.counts.signing_errors[error.kind] = self.counts.signing_errors.get(error.kind, 0) + 1

@@ -69,6 +69,18 @@ class Signer:
         return f"<Signer {self.id} until {self.ends:%Y-%m-%d}>"
 
 
+def chain_of(
+    leaf: x509.Certificate, above: tuple[x509.Certificate, ...], roots: tuple[x509.Certificate, ...]
+) -> tuple[x509.Certificate, ...]:
+    """A leaf and the authorities that lead from it to one of the roots, without that root. Raises `BundleError`."""
+    if _issuer(leaf, roots) is not None:
+        return (leaf,)
+    issuer = _issuer(leaf, above)
+    if issuer is None:
+        raise BundleError(f"nothing leads from {leaf.subject.rfc4514_string() or 'the leaf'} to a root")
+    return leaf, *_path(issuer, above, roots)[0]
+
+
 def _path(
     certificate: x509.Certificate, above: tuple[x509.Certificate, ...], roots: tuple[x509.Certificate, ...]
 ) -> tuple[tuple[x509.Certificate, ...], x509.Certificate]:

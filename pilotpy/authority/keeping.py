@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -36,7 +36,7 @@ from pilotpy_ca.control import controlled, opened
 from pilotpy_ca.errors import CaError
 from pilotpy_ca.front import Front, FrontLimits
 from pilotpy_ca.keeper import Keeper
-from pilotpy_ca.server import ServerCertificate, certificate_handler, ticking
+from pilotpy_ca.server import Create, ServerCertificate, certificate_handler, ticking
 from pilotpy_ca.service import CertificateService
 from pilotpy_ca.terms import Terms
 from pilotpy_ca.tokens import TokenIssuer
@@ -73,9 +73,16 @@ class Keys(NamedTuple):
             issuer = TokenIssuer(keeper.token_key(), life=_TOKEN_LIFE / self.speed)
             projection = Projection(self.projected, issuer) if self.projected is not None else None
             tokens = folder_issuer(issuer, lambda: mesh_of(server).trust_domain)
-            authority = MeshAuthority(keeper, server, [tokens], projection, self.limits)
+            authority = MeshAuthority(keeper, server, [tokens], projection, limits=self.limits)
             async with controlled(self.folder, keeper, clock.now), serving(authority):
                 yield authority
+
+
+class External(NamedTuple):
+    """Somebody else who signs for workloads; the keeper's own keys are for the control plane then."""
+
+    create: Callable[[CertificateService], Create]
+    roots: tuple[bytes, ...]  # PEM, one each, that what it signs leads to; empty: not known beforehand
 
 
 class MeshAuthority:
@@ -84,13 +91,15 @@ class MeshAuthority:
     Callers prove who they are by a certificate of the keeper's, or as `authenticators` know.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keys, and what is done with them
         self,
         keeper: Keeper,
         server: Server,
         authenticators: Sequence[Authenticator],
         projection: Projection | None = None,
+        *,
         limits: FrontLimits = LIMITS,
+        external: External | None = None,
     ) -> None:
         self.keeper = keeper
         self.server = server
@@ -106,7 +115,10 @@ class MeshAuthority:
         foreign = [self.oidc.authenticator] if self.oidc is not None else []
         authenticators = (ClientCertificate(authority), *foreign, *authenticators)
         self.service = CertificateService(authority)
-        handler = certificate_handler(self.service, authenticators, self.front.peer, self._clock.now)
+        elsewhere = external.create(self.service) if external is not None else None
+        self._others = external.roots if external is not None else ()
+        authority.adopt(authority.slots, extra_roots=[x509.load_pem_x509_certificate(root) for root in self._others])
+        handler = certificate_handler(self.service, authenticators, self.front.peer, self._clock.now, elsewhere)
         self.identified = Identified(self.front, Authenticators(authenticators, self._clock), (handler,))
 
     def follow(self, changes: Iterable[Change]) -> None:
@@ -123,7 +135,8 @@ class MeshAuthority:
         """Do what is due: the server's own certificate, roots and tokens in files. Raises errors of `CaError`."""
         names = server_names(self.server.settings, mesh_of(self.server))
         if self._certificate is None or names != self._names:
-            self._certificate, self._names = ServerCertificate(self.keeper.authority, self.front, names), names
+            fresh = ServerCertificate(self.keeper.authority, self.front, names, self._others)
+            self._certificate, self._names = fresh, names
         self._certificate.keep(now)
         if self._projection is not None:
             authority = self.keeper.authority

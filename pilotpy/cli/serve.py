@@ -105,13 +105,14 @@ def serve(
         login: Login | None = None
         keys: Keeping | None = Keys(ca_dir, terms, cacerts, projected, clock_speed) if ca else None
         if kubernetes:
+            from pilotpy.kube.csr_signer import signer_of
             from pilotpy.kube.keys import ClusterKeys
             from pilotpy.sources.kubernetes.connection import default_login
 
             if token_dir is not None:
                 fail("--token-dir is for folders: the Pods of a cluster have tokens of its own", 2)
             login = default_login(kubeconfig, context)
-            keys = ClusterKeys(login, terms, cacerts) if ca else None
+            keys = ClusterKeys(login, terms, cacerts, signer=signer_of(os.environ)) if ca else None
         where = f"; roots and tokens are in {projected}" if isinstance(keys, Keys) else ""
         asyncio.run(_serve(folder, login, settings, keys, where))
     except (CaError, OSError, Unusable, Wrong) as error:

@@ -71,8 +71,6 @@ def _definition(collection: Collection, schema: Schema) -> Definition:
 
 def _object(schema: Schema) -> Definition:
     spec = _schema(inspect.type_info(schema.spec))
-    if schema.status:
-        spec["properties"].pop("status")  # read with the spec, written beside it
     return {"type": "object", "properties": {"spec": spec, "status": _OPEN}}
 
 
@@ -111,11 +109,21 @@ def _struct(of: inspect.StructType) -> Definition:
     found: Definition = {
         "type": "object",
         "description": (of.cls.__doc__ or "").partition("\n")[0],
-        "properties": {field.encode_name: _schema(field.type) for field in of.fields},
+        "properties": {
+            field.encode_name: _schema(field.type) for field in of.fields if not _beside(of.cls, field.name)
+        },
     }
     if issubclass(of.cls, Part):
         found["x-kubernetes-preserve-unknown-fields"] = True
     return found
+
+
+def _beside(spec: type, field: str) -> bool:
+    """Whether a field is read with the spec, and written beside it."""
+    return field == "status" and spec in _STATUSED
+
+
+_STATUSED: Final = {one.spec for one in SCHEMAS.values() if one.status}
 
 
 def _union(of: inspect.UnionType) -> Definition:

@@ -13,19 +13,21 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from secrets import token_hex
 from typing import Any, Final, NamedTuple, TypeVar
 
-from pilotpy.authority.keeping import LIMITS, MeshAuthority, mesh_of, serving, terms_for
+from pilotpy.authority.keeping import LIMITS, External, MeshAuthority, mesh_of, serving, terms_for
 from pilotpy.engine import Put
 from pilotpy.kube import leases, secrets
 from pilotpy.kube.access_review import AccessReviews
 from pilotpy.kube.blocking import Blocking
+from pilotpy.kube.csr_signer import CsrSigner, Signer
 from pilotpy.kube.root_certificates import RootCertificates, Rules
 from pilotpy.kube.secret_watch import SecretWatch
-from pilotpy.kube.token_review import TokenReviews
+from pilotpy.kube.token_review import Servers, TokenReviews
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.secret_readers import SECRET_READERS
 from pilotpy.mesh.view import Identity
@@ -64,6 +66,8 @@ class ClusterKeys(NamedTuple):
     cacerts: Path | None = None  # a folder with a signer of somebody else's; else Secret cacerts, if there is one
     limits: FrontLimits = LIMITS
     lease: leases.Terms = leases.Terms()
+    signer: Signer | None = None  # somebody else who signs for workloads; the keys are the control plane's then
+    elsewhere: Servers = lambda cluster: None  # noqa: ARG005  # the API servers of other clusters
 
     @contextlib.asynccontextmanager
     async def keeping(self, server: Server) -> AsyncIterator[MeshAuthority]:
@@ -79,7 +83,9 @@ class ClusterKeys(NamedTuple):
             terms = terms_for(self.terms, server)
             keeper = await _patiently(lambda: asyncio.to_thread(Keeper, source, terms, clock()), random)
             inside.callback(keeper.close)
-            authority = MeshAuthority(keeper, server, [_token_reviews(connection, server)], limits=self.limits)
+            tokens = _token_reviews(connection, server, self.elsewhere)
+            external = self._external(connection, server)
+            authority = MeshAuthority(keeper, server, [tokens], limits=self.limits, external=external)
             followed = _Followed(keeper, connection, namespace, clock)
             roots = _root_certificates(authority, connection, lease := self._lease(connection, server), random)
             inside.callback(keeper.authority.on_change(roots.look_again))
@@ -103,6 +109,12 @@ class ClusterKeys(NamedTuple):
         name = secrets.PLUGGED_IN_SECRET
         found = await _patiently(lambda: secrets.read(connection, namespace, name), random)
         return secrets.PluggedInSecret(name, found.files)
+
+    def _external(self, connection: Connection, server: Server) -> External | None:
+        if self.signer is None:
+            return None
+        roots = partial(_roots_of, server)
+        return External(CsrSigner(connection, self.signer, roots, self.terms).serving, self.signer.roots)
 
     def _lease(self, connection: Connection, server: Server) -> leases.Lease:
         holder = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{token_hex(8)}"
@@ -168,11 +180,16 @@ async def _reviewing(connection: Connection, server: Server, random: Random) -> 
         await reviews.close()
 
 
-def _token_reviews(connection: Connection, server: Server) -> TokenReviews:
+def _roots_of(server: Server, signer: str) -> str:
+    """The roots that MeshConfig names for a signer, PEM."""
+    return "\n".join(one.pem or "" for one in mesh_of(server).ca_certificates if signer in one.cert_signers)
+
+
+def _token_reviews(connection: Connection, server: Server, elsewhere: Servers) -> TokenReviews:
     settings = server.settings
     here = {"", settings.cluster_id}
     return TokenReviews(
-        lambda cluster: connection if cluster in here else None,
+        lambda cluster: connection if cluster in here else elsewhere(cluster),
         lambda: mesh_of(server).trust_domain,
         server.instruments.metrics.token_reviews.add,
         _audiences(settings),

@@ -68,7 +68,6 @@ _CAPTURE: Final = "ISTIO_META_DNS_CAPTURE"
 
 _MESH: Final = {
     "ca": "no certificates are issued",
-    "caCertificates[*].certSigners": "no Kubernetes signer is asked",
     "caCertificates[*].spiffeBundleUrl": "the bundle is not fetched",
     "certificates": "no certificates are issued",
     "configSources": "objects are read from where the command says",

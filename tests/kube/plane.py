@@ -12,6 +12,7 @@ import grpc.aio
 
 from pilotpy.follow import following
 from pilotpy.gather import gathered
+from pilotpy.kube.csr_signer import Signer
 from pilotpy.kube.keys import ClusterKeys
 from pilotpy.kube.leases import Terms as LeaseTerms
 from pilotpy.ops.instruments import instruments
@@ -95,11 +96,16 @@ def pod(cluster: Cluster, namespace: str, name: str) -> Object:
 
 @asynccontextmanager
 async def plane(
-    cluster: Cluster, system: str, *, kubeconfig: Path | None = None, settings: Settings = SETTINGS
+    cluster: Cluster,
+    system: str,
+    *,
+    kubeconfig: Path | None = None,
+    settings: Settings = SETTINGS,
+    signer: Signer | None = None,
 ) -> AsyncIterator[Plane]:
     login = default_login(kubeconfig or cluster.kubeconfig)
     settings, watched_with = settings._replace(system_namespace=system), instruments()
-    keys = ClusterKeys(login, TERMS, lease=QUICK)
+    keys = ClusterKeys(login, TERMS, lease=QUICK, signer=signer)
     async with (
         gathered(Folder(()), login, settings, watched_with.metrics) as source,
         following(source, settings, keys, watched_with) as server,
