@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -55,13 +55,15 @@ def environment(plane, folder: Path, status: int, **more: str) -> dict[str, str]
 @asynccontextmanager
 async def command(folder: Path, environment: dict[str, str], *options: str):
     process = await asyncio.create_subprocess_exec(
-        PILOTPY, "agent", "run", "--root", folder, "--concurrency", "1", *options, env=environment
+        *(PILOTPY, "agent", "run", "--root", folder, "--concurrency", "1", *options),
+        env=environment,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with its Envoy, which would keep its ports
         await process.wait()
 
 
