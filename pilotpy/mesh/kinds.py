@@ -27,7 +27,7 @@ from pilotpy.model.sidecar import Sidecar
 from pilotpy.model.telemetry import Telemetry
 from pilotpy.model.virtual_service import VirtualService
 from pilotpy.model.wasm_plugin import WasmPlugin
-from pilotpy.model.workload_entry import WorkloadEntry
+from pilotpy.model.workload_entry import RegisteredWorkload
 from pilotpy.model.workload_group import WorkloadGroup
 
 SERVICES: Kind[Resource[k8s.KubeService]] = Kind("Service")
@@ -43,7 +43,7 @@ SECRETS: Kind[Resource[k8s.Secret]] = Kind("Secret")
 VIRTUAL_SERVICES: Kind[Resource[VirtualService]] = Kind("VirtualService")
 DESTINATION_RULES: Kind[Resource[DestinationRule]] = Kind("DestinationRule")
 SERVICE_ENTRIES: Kind[Resource[ServiceEntry]] = Kind("ServiceEntry")
-WORKLOAD_ENTRIES: Kind[Resource[WorkloadEntry]] = Kind("WorkloadEntry")
+WORKLOAD_ENTRIES: Kind[Resource[RegisteredWorkload]] = Kind("WorkloadEntry")
 WORKLOAD_GROUPS: Kind[Resource[WorkloadGroup]] = Kind("WorkloadGroup")
 SIDECARS: Kind[Resource[Sidecar]] = Kind("Sidecar")
 GATEWAYS: Kind[Resource[Gateway]] = Kind("Gateway")

@@ -17,7 +17,7 @@ from pilotpy.mesh.service import Locality
 from pilotpy.mesh.services import trust_domain
 from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Resource
-from pilotpy.model.workload_entry import WorkloadEntry
+from pilotpy.model.workload_entry import RegisteredWorkload, WorkloadEntry
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -66,15 +66,15 @@ def _pod_blocks(pod: Resource[Pod]) -> Iterable[str]:
     return {_block(address) for address in _pod_addresses(pod)}
 
 
-def _entry_namespace(entry: Resource[WorkloadEntry]) -> Iterable[str]:
+def _entry_namespace(entry: Resource[RegisteredWorkload]) -> Iterable[str]:
     return (entry.ref.namespace,)
 
 
-def _entry_labels(entry: Resource[WorkloadEntry]) -> Iterable[tuple[str, str, str]]:
+def _entry_labels(entry: Resource[RegisteredWorkload]) -> Iterable[tuple[str, str, str]]:
     return [(entry.ref.namespace, *label) for label in entry.spec.labels.items()]
 
 
-def _entry_address(entry: Resource[WorkloadEntry]) -> Iterable[str]:
+def _entry_address(entry: Resource[RegisteredWorkload]) -> Iterable[str]:
     return (entry.spec.address,)
 
 
@@ -147,7 +147,7 @@ def entry_workload(q: Asking, namespace: str, name: str) -> Workload | None:
     return workload_of(q, entry.spec, namespace, name, entry.meta.labels)._replace(ready=_healthy(entry))
 
 
-def _healthy(entry: Resource[WorkloadEntry]) -> bool:
+def _healthy(entry: Resource[RegisteredWorkload]) -> bool:
     """Return whether a workload takes traffic; one whose health is checked does not until a check has gone well."""
     conditions = entry.spec.status.conditions if entry.spec.status else ()
     said = [one.status == "True" for one in conditions if one.type == "Healthy"]

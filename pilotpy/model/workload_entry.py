@@ -20,6 +20,11 @@ class WorkloadEntry(Message, frozen=True):
     locality: str = ""  # "region/zone/subzone"
     weight: UInt32 = 0  # 0: 1
     service_account: str = ""
+
+
+class RegisteredWorkload(WorkloadEntry, frozen=True):
+    """WorkloadEntry, the object: the workload, and how it is."""
+
     status: WorkloadEntryStatus | None = None  # stands beside the spec in the object
 
 

@@ -24,7 +24,7 @@ from pilotpy.model.traffic_extension import TrafficExtension
 from pilotpy.model.virtual_service import VirtualService
 from pilotpy.model.wasm_plugin import WasmPlugin
 from pilotpy.model.webhook import MutatingWebhookConfiguration, ValidatingWebhookConfiguration
-from pilotpy.model.workload_entry import WorkloadEntry
+from pilotpy.model.workload_entry import RegisteredWorkload
 from pilotpy.model.workload_group import WorkloadGroup
 
 
@@ -72,7 +72,7 @@ _SCHEMAS = (
     _networking("VirtualService", VirtualService),
     _networking("DestinationRule", DestinationRule),
     _networking("ServiceEntry", ServiceEntry, status=True),
-    _networking("WorkloadEntry", WorkloadEntry, status=True),
+    _networking("WorkloadEntry", RegisteredWorkload, status=True),
     _networking("WorkloadGroup", WorkloadGroup),
     _networking("Sidecar", Sidecar),
     _networking("Gateway", Gateway),

@@ -92,8 +92,6 @@ def _endpoints(spec: ServiceEntry) -> Problems:
     ports = frozenset(port.name for port in spec.ports)
     for i, one in enumerate(spec.endpoints):
         yield from endpoint(one, below("spec.endpoints", i), ports, static=static)
-        if one.status is not None:
-            yield Problem(below("spec.endpoints", i), "An endpoint of a ServiceEntry has no status", "Take it out")
     if static:
         return
     if not spec.endpoints:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from pilotpy.model.resource import Resource
-from pilotpy.model.workload_entry import WorkloadEntry
+from pilotpy.model.workload_entry import RegisteredWorkload, WorkloadEntry
 from pilotpy.model.workload_group import ReadinessProbe, WorkloadGroup
 from pilotpy.schema.paths import below
 from pilotpy.schema.problem import Problem, Problems, warning
@@ -17,7 +17,7 @@ from pilotpy.schema.validation import names, values
 _PROBE_HEADER = re.compile(r"[-A-Za-z0-9]+")
 
 
-def workload_entry(resource: Resource[WorkloadEntry]) -> Problems:
+def workload_entry(resource: Resource[RegisteredWorkload]) -> Problems:
     """What is wrong with a WorkloadEntry."""
     yield from endpoint(resource.spec, "spec", None, static=None)
 
