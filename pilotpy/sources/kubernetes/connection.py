@@ -81,6 +81,9 @@ class Connection:
         """End all that is under way."""
         session, self._session = self._session, None
         if session is not None:
+            pool = session.rest.pool_manager
+            if pool is not None and pool.connector is not None:
+                await pool.connector.close(abort_ssl=True)
             await session.rest.close()
 
     @contextlib.asynccontextmanager
@@ -92,7 +95,7 @@ class Connection:
                     raise _refusal(answer, await answer.read())
                 yield answer
             finally:
-                answer.close()  # read to its end, its connection has gone back to the others already
+                _hang_up(answer)
 
     async def _send(self, asked: _Asked) -> aiohttp.ClientResponse:
         """An answer of any status; a second one, with a new login, where the first says that nobody is logged in."""
@@ -210,6 +213,14 @@ def _told() -> Iterator[None]:
     # The last two: what a kubeconfig says of the server or of a proxy is no address.
     except (aiohttp.ClientError, OSError, ValueError, TypeError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """Leave an answer, read to its end or not; without TLS's goodbye, which would be waited for."""
+    connection = answer.connection  # None: it has gone back to the others
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    answer.close()
 
 
 def _target(path: str, query: Mapping[str, str] | None) -> str:
