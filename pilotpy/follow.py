@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
+from pilotpy.authority.endings import ending_findings
 from pilotpy.authority.keeping import Keeping, MeshAuthority
 from pilotpy.compile.collections import BY_NAME, COLLECTIONS
 from pilotpy.engine import Engine
@@ -23,6 +24,7 @@ from pilotpy.xds.key_keeper import keeping_keys
 from pilotpy.xds.server import Server, serving
 
 _LOG = logging.getLogger("pilotpy.follow")
+_BETWEEN = 60.0  # seconds between two looks at how long the mesh's keys last
 _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 
@@ -50,10 +52,12 @@ async def following(
         door = Door(networks(settings.blocked_key_networks))
         await inside.enter_async_context(keeping_keys(server.compiler, door, server.instruments.metrics))
         await server.open(authority.identified if authority is not None else None)
-        tasks = (
+        tasks = [
             asyncio.create_task(_follow(source, changes, server.compiler, authority, teller), name="sources"),
             asyncio.create_task(telling(server.compiler, teller), name="findings"),
-        )
+        ]
+        if authority is not None:
+            tasks.append(asyncio.create_task(_watch_keys(authority, teller), name="ends of keys"))
         for task in tasks:
             task.add_done_callback(_told)
         try:
@@ -90,3 +94,10 @@ async def _follow(
         if authority is not None:
             authority.follow(batch)
         teller.tell("source", source.findings)
+
+
+async def _watch_keys(authority: MeshAuthority, teller: Teller) -> None:
+    clock = authority.server.instruments.clock
+    while True:
+        teller.tell("authority", ending_findings(authority.keeper, clock.now()))
+        await asyncio.sleep(_BETWEEN)

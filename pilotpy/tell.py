@@ -6,14 +6,14 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from pilotpy.model.resource import Finding, Severity
 from pilotpy.ops.logs import fields
 from pilotpy.ops.metrics import Metrics
 from pilotpy.xds.compiler import LocalCompiler
 
-Origin = Literal["source", "compile"]  # what was written, and what became of it
+Origin = Literal["source", "compile", "authority"]  # what was written, what became of it, and the mesh's keys
 
 _LOG: Final = logging.getLogger("pilotpy.findings")
 _LEVELS: Final = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
@@ -25,7 +25,7 @@ class Teller:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._now: dict[Origin, frozenset[Finding]] = {"source": frozenset(), "compile": frozenset()}
+        self._now: dict[Origin, frozenset[Finding]] = dict.fromkeys(get_args(Origin), frozenset())
 
     def tell(self, origin: Origin, findings: Iterable[Finding]) -> None:
         """These are all findings of an origin now: log those that nobody has told yet, and count."""

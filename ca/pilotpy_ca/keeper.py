@@ -76,6 +76,11 @@ class Keeper:
         return self._plugged is None
 
     @property
+    def given_in(self) -> str:
+        """Where the files of somebody else's signer are, for people; empty: the keys were made here."""
+        return self._plugged.name if self._plugged is not None else ""
+
+    @property
     def held_back(self) -> int:
         """How many certificates could not be written down yet."""
         return self._ledger_file.held_back if self._ledger_file is not None else 0

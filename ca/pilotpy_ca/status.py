@@ -84,6 +84,12 @@ def endings(slots: Slots, now: datetime, within: timedelta = _SOON) -> tuple[End
     )
 
 
+def ending_soon(keeper: Keeper, now: datetime) -> tuple[Ending, ...]:
+    """What ends within a month; of roots that live for less, what should have been renewed by now. May be empty."""
+    renewed_with = keeper.terms.root_life * keeper.terms.renewal_share
+    return endings(keeper.authority.slots, now, min(_SOON, renewed_with) if keeper.self_signed else _SOON)
+
+
 def _signer(slot: Slot) -> SignerStatus:
     signer = slot.signer
     return SignerStatus(
@@ -105,7 +111,7 @@ def _warnings(keeper: Keeper, now: datetime) -> list[str]:
     warnings = [
         f"{ending.subject} {'ended' if ending.ends <= now else 'ends'} on {ending.ends:%Y-%m-%d %H:%M}; "
         + ("it is renewed by itself" if keeper.self_signed else "put other files in its place")
-        for ending in endings(authority.slots, now, min(_SOON, keeper.terms.root_life * keeper.terms.renewal_share))
+        for ending in ending_soon(keeper, now)
     ]
     if authority.revocations.certificates:
         warnings += [
