@@ -6,15 +6,18 @@ A socket belongs for good to the network that it was made in, so a process may b
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import socket
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from pilotpy.agent.bootstrap import SO_MARK
 
 _BACKLOG = 128
+_libc = ctypes.CDLL(None)
 
 
 class PodNetwork(NamedTuple):
@@ -22,6 +25,7 @@ class PodNetwork(NamedTuple):
 
     inside: Callable[[], AbstractContextManager[None]] = nullcontext  # has the calling thread in it
     mark: int = 0  # put on what is sent, where rules tell the agent's packets by that and not by their user; 0: none
+    user: int | None = None  # that sockets belong to, where rules tell packets by it; None: who this process runs as
 
     def listener(self, host: str, port: int) -> socket.socket:
         """Takes TCP connections on an address; port 0 takes a free one."""
@@ -49,8 +53,6 @@ class PodNetwork(NamedTuple):
         """A connection to an address (no name), from ``source`` if given. The caller bounds the time it may take."""
         made = self._socket(host, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
         try:
-            if self.mark:
-                made.setsockopt(SO_MARK["level"], SO_MARK["name"], self.mark)
             if source:
                 made.bind((source, 0))
             await asyncio.get_running_loop().sock_connect(made, (host, port))
@@ -64,7 +66,26 @@ class PodNetwork(NamedTuple):
             family = socket.AF_INET6 if isinstance(ip_address(host), IPv6Address) else socket.AF_INET
         except ValueError as name:
             raise OSError(str(name)) from name
-        with self.inside():
+        with self.inside(), _as_user(self.user):
             made = socket.socket(family, kind)
-        made.setblocking(False)
+        try:
+            made.setblocking(False)
+            if self.mark:
+                made.setsockopt(SO_MARK["level"], SO_MARK["name"], self.mark)
+        except OSError:
+            made.close()
+            raise
         return made
+
+
+@contextmanager
+def _as_user(user: int | None) -> Iterator[None]:
+    """Have what the calling thread opens belong to a user: rules of netfilter ask for the opener, not for the owner."""
+    if user is None:
+        yield
+        return
+    _libc.setfsuid(user)
+    try:
+        yield
+    finally:
+        _libc.setfsuid(os.geteuid())

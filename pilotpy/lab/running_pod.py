@@ -45,8 +45,8 @@ class RunningPod:
         self.hosts = machine.state / f"{plan.name}.hosts"
         self._port = port
         self._folder = machine.state / PODS / port
-        marks = MARK if not machine.as_root else 0
-        self._inside = PodNetwork(self.network.inside, marks)
+        of_envoy = {"user": ENVOY_USER} if machine.as_root else {"mark": MARK}
+        self._inside = PodNetwork(self.network.inside, **of_envoy)
         self._agent: PodAgent | None = None  # while there is one
         self._machine = machine
         self._report = report

@@ -108,10 +108,25 @@ def running(lab):
         + app("open", annotations=annotations)
         + app("plain", annotations={"traffic.pilotpy.dev/preserveClientAddress": "true"})
         + app("outsider", annotations={"sidecar.istio.io/inject": "false"})
+        + OUTSIDE
+        + app("asker", annotations={"proxy.istio.io/config": "proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}"})
         + app("order-service", namespace="production", account="order-service")
         + app("payment-service", namespace="production", account="payment-service"),
     )
     return lab.up()
+
+
+OUTSIDE = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside}
+spec:
+  hosts: [api.example.com]
+  addresses: [240.1.2.3]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.44.0.1}]
+---"""
 
 
 def case(name):
@@ -217,6 +232,11 @@ def test_the_application_sees_its_clients_address(running, server):
     urls = [f"http://{own.address}:8080/?{number}" for number in range(200)]
     answers = running.run("outsider-v1", "curl", "-sS", "-H", "connection: close", *urls)
     assert len([line for line in answers.splitlines() if json.loads(line)["from"].startswith(outsider.address)]) == 200
+
+
+def test_an_agent_answers_for_names_that_only_the_mesh_knows(running):
+    assert running.run("asker-v1", "getent", "hosts", "api.example.com").split() == ["240.1.2.3", "api.example.com"]
+    assert running.run("friend-v1", "getent", "hosts", "api.example.com", check=False) == ""
 
 
 def test_an_edited_policy_is_soon_in_force(running):
