@@ -64,7 +64,8 @@ class Front:
         self._limits = limits if limits is not None else FrontLimits()
         self._folder = Path(tempfile.mkdtemp(prefix="pilotpy-front-"))  # 0700
         self._context: ssl.SSLContext | None = None
-        self._peers: dict[str, Peer] = {}
+        self._peers: dict[str, Peer] = {}  # by what gRPC calls them
+        self._outer: dict[str, _End] = {}  # their connections, likewise
         self._shaking: Counter[str] = Counter()  # by address
         self._open: Counter[str] = Counter()  # those that shake hands among them
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,6 +98,17 @@ class Front:
         with _in_memory(identity.chain.certificates + identity.key.pem()) as path:
             context.load_cert_chain(path)
         self._context = context
+
+    def review(self) -> None:
+        """End the connections whose certificate would not be admitted any more."""
+        for name, peer in tuple(self._peers.items()):
+            if peer.certificate is None:
+                continue
+            try:
+                self._admission(peer.certificate)
+            except Unauthenticated as reason:
+                _LOG.info("connection ended", extra=fields(peer=peer.address, reason=str(reason)))
+                self._outer[name].abort()
 
     @property
     def connections(self) -> int:
@@ -191,7 +203,8 @@ class Front:
                 if not self._shaking[host]:
                     del self._shaking[host]
             name = str(self._folder / secrets.token_hex(8))
-            self._peers[f"unix:{name}"] = Peer(where, certificate)
+            called = f"unix:{name}"
+            self._peers[called], self._outer[called] = Peer(where, certificate), outer
             try:
                 await self._connect(name, inner)
                 outer.start()
@@ -199,7 +212,7 @@ class Front:
             finally:
                 inner.abort()
                 # The name is free for others of this user only from here on.
-                del self._peers[f"unix:{name}"]
+                del self._peers[called], self._outer[called]
                 with contextlib.suppress(OSError):
                     os.unlink(name)  # noqa: PTH108  # no file is touched, only a name in memory
         except Unauthenticated as reason:

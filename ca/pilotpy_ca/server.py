@@ -186,9 +186,11 @@ async def serving(
     certificate.keep(clock())
     await server.start()
     ticks = asyncio.create_task(ticking(keeper, certificate.keep, clock), name="keeper")
+    heard_no_more = authority.on_change(front.review)
     try:
         yield Running(await front.start(address), service, front)
     finally:
+        heard_no_more()
         ticks.cancel()
         await asyncio.gather(ticks, return_exceptions=True)
         await server.stop(1)

@@ -148,8 +148,9 @@ class MeshAuthority:
             self.keep(self._clock.now())
 
     def publish(self) -> None:
-        """Tell proxies the roots of now, and files what is revoked."""
+        """Tell proxies the roots of now, and files what is revoked; hang up on who is known by that."""
         self._project_now()
+        self.front.review()
         roots = tuple(root.decode() for root in self.keeper.authority.roots)
         self.server.compiler.submit([Put(ROOTS, ("",), roots)], ["roots of the certificate authority"])
 

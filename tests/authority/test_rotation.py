@@ -116,6 +116,21 @@ async def test_who_is_revoked_is_not_served_by_its_certificate_and_gets_no_other
 
 
 @asynchronous
+async def test_a_stream_ends_with_the_certificate_that_it_was_opened_with(tmp_path):
+    async with plane(tmp_path) as served:
+        identity = await served.identity()
+        async with served.proxy(identity=identity) as revoked, served.proxy() as other:
+            for client in (revoked, other):
+                await client.ask(CLUSTER)
+                await client.response()
+            await command(served, Revoke(name="spiffe://cluster.local/ns/shop/sa/web"))
+            async with asyncio.timeout(10):
+                assert (await revoked.status())[0] is grpc.StatusCode.UNAVAILABLE
+            await other.ask(PROXY_CONFIG)
+            assert await bundle(other), "who showed a token goes on"
+
+
+@asynchronous
 async def test_what_is_revoked_is_in_a_file_at_once_for_agents_to_read(tmp_path):
     async with plane(tmp_path) as served:
         identity = await served.identity()

@@ -169,6 +169,34 @@ def test_a_revoked_certificate_is_not_let_in():
     played(play)
 
 
+def test_a_connection_does_not_outlast_the_certificate_that_it_was_opened_with(tmp_path):
+    async def play():
+        async with scene() as at:
+            chain = await at.call(at.bearer())
+            context = ssl.create_default_context(cadata=b"".join(at.kept.authority.roots).decode())
+            pem = tmp_path / "client.pem"
+            pem.write_bytes("".join(chain[:-1]).encode() + at.key.pem())
+            plain = ssl.create_default_context(cadata=b"".join(at.kept.authority.roots).decode())
+            context.load_cert_chain(pem)
+            for one in (context, plain):
+                one.set_alpn_protocols(["h2"])
+            host, _, port = at.running.address.rpartition(":")
+            shown, unshown = [
+                await asyncio.open_connection(host, int(port), ssl=one, server_hostname=NAME)
+                for one in (context, plain)
+            ]
+            await until(lambda: at.running.front.connections == 2)
+            at.kept.revoke(leaf(chain).serial_number, now())
+            async with asyncio.timeout(10):
+                while await shown[0].read(1 << 16):
+                    pass
+            assert at.running.front.connections == 1, "who showed a token may have another one"
+            for _, writer in (shown, unshown):
+                writer.close()
+
+    played(play)
+
+
 def test_whoever_reaches_the_inner_listener_without_the_front_is_nobody(caplog):
     async def play():
         async with scene() as at:
