@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -128,13 +129,22 @@ class _Asked(NamedTuple):
     content: str = JSON
 
 
+class _Transport(RESTClientObject):
+    """The client's, with as many connections as there are watches, each of which has one of its own."""
+
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        # Until then a connection whose peer never answers TLS's goodbye was kept for ever (CPython's issue 118950).
+        lingering = sys.version_info < (3, 12, 7)
+        return aiohttp.TCPConnector(limit=0, ssl=self.ssl_context, enable_cleanup_closed=lingering)
+
+
 class _Session:
     """One login."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         try:
-            self.rest = RESTClientObject(configuration)
+            self.rest: RESTClientObject = _Transport(configuration)
         except (OSError, ValueError) as error:  # certificates that are missing or none
             raise Unusable(str(error)) from error
 
