@@ -10,6 +10,7 @@ import ctypes
 import os
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from pilotpy.agent.bootstrap import SO_MARK
 
 _BACKLOG = 128
 _libc = ctypes.CDLL(None)
+# A thread of its own: with another user a thread forgets that it is to end with its parent, see prctl(2).
+_opener = ThreadPoolExecutor(1, "sockets")
 
 
 class PodNetwork(NamedTuple):
@@ -66,8 +69,7 @@ class PodNetwork(NamedTuple):
             family = socket.AF_INET6 if isinstance(ip_address(host), IPv6Address) else socket.AF_INET
         except ValueError as name:
             raise OSError(str(name)) from name
-        with self.inside(), _as_user(self.user):
-            made = socket.socket(family, kind)
+        made = self._opened(family, kind) if self.user is None else _opener.submit(self._opened, family, kind).result()
         try:
             made.setblocking(False)
             if self.mark:
@@ -76,6 +78,10 @@ class PodNetwork(NamedTuple):
             made.close()
             raise
         return made
+
+    def _opened(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        with self.inside(), _as_user(self.user):
+            return socket.socket(family, kind)
 
 
 @contextmanager
