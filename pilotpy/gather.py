@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,21 @@ from pilotpy.sources.together import Source, Together
 
 if TYPE_CHECKING:
     from pilotpy.sources.kubernetes.cluster import Count
-    from pilotpy.sources.kubernetes.connection import Login
+    from pilotpy.sources.kubernetes.connection import Connection, Login
 
 
 @contextlib.asynccontextmanager
-async def gathered(folder: Folder, login: Login | None, settings: Settings, metrics: Metrics) -> AsyncIterator[Source]:
-    """A folder; with a `login`, a cluster under it, and others under that. Raises `Unusable` where it is none."""
+async def gathered(
+    folder: Folder,
+    login: Login | None,
+    settings: Settings,
+    metrics: Metrics,
+    servers: MutableMapping[str, Connection] | None = None,
+) -> AsyncIterator[Source]:
+    """A folder; with a `login`, a cluster under it, and others under that. Raises `Unusable` where it is none.
+
+    `servers` is kept to the API servers of the others, by their clusters' names.
+    """
     async with contextlib.AsyncExitStack() as inside:
         sources: list[Source] = [folder]
         if login is not None:
@@ -41,7 +50,7 @@ async def gathered(folder: Folder, login: Login | None, settings: Settings, metr
                     timing=follow.timing,
                 )
             )
-            sources.append(Clusters(connection, settings.system_namespace, settings.cluster_id, follow))
+            sources.append(Clusters(connection, settings.system_namespace, settings.cluster_id, follow, servers))
         yield Together(sources, settings.revision)
 
 

@@ -11,10 +11,16 @@ from pilotpy.cli.options import MeshConfigFile, MeshNetworksFile, fail, paths_of
 from pilotpy_ca.cli import default_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
     from pilotpy.authority.keeping import Keeping
+    from pilotpy.ops.metrics import Metrics
     from pilotpy.ops.settings import Settings
-    from pilotpy.sources.folder import Folder
-    from pilotpy.sources.kubernetes.connection import Login
+    from pilotpy.sources.kubernetes.connection import Connection, Login
+    from pilotpy.sources.together import Source
+
+    Sources = Callable[[Metrics], AbstractAsyncContextManager[Source]]
 
 
 def serve(
@@ -80,9 +86,11 @@ def serve(
     import asyncio
     import os
     import sys
+    from functools import partial
 
     from pilotpy.authority.keeping import Keys
     from pilotpy.authority.terms import terms_of
+    from pilotpy.gather import gathered
     from pilotpy.ops.logs import log_to
     from pilotpy.ops.settings import Settings, Wrong
     from pilotpy.sources.folder import Folder
@@ -103,6 +111,7 @@ def serve(
         terms = terms_of(os.environ, speed=clock_speed)
         projected = token_dir or ca_dir.parent / "tokens"
         login: Login | None = None
+        servers: dict[str, Connection] = {}
         keys: Keeping | None = Keys(ca_dir, terms, cacerts, projected, clock_speed) if ca else None
         if kubernetes:
             from pilotpy.kube.csr_signer import signer_of
@@ -112,20 +121,22 @@ def serve(
             if token_dir is not None:
                 fail("--token-dir is for folders: the Pods of a cluster have tokens of its own", 2)
             login = default_login(kubeconfig, context)
-            keys = ClusterKeys(login, terms, cacerts, signer=signer_of(os.environ)) if ca else None
+            keys = (
+                ClusterKeys(login, terms, cacerts, signer=signer_of(os.environ), elsewhere=servers.get) if ca else None
+            )
+        sources = partial(gathered, folder, login, settings, servers=servers)
         where = f"; roots and tokens are in {projected}" if isinstance(keys, Keys) else ""
-        asyncio.run(_serve(folder, login, settings, keys, where))
+        asyncio.run(_serve(sources, settings, keys, where))
     except (CaError, OSError, Unusable, Wrong) as error:
         fail(str(error))
 
 
-async def _serve(folder: Folder, login: Login | None, settings: Settings, keys: Keeping | None, where: str) -> None:
+async def _serve(sources: Sources, settings: Settings, keys: Keeping | None, where: str) -> None:
     import asyncio
     import signal
     from contextlib import suppress
 
     from pilotpy.follow import following
-    from pilotpy.gather import gathered
     from pilotpy.ops.instruments import instruments
 
     task, watched_with = asyncio.current_task(), instruments()
@@ -134,7 +145,7 @@ async def _serve(folder: Folder, login: Login | None, settings: Settings, keys: 
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with suppress(asyncio.CancelledError):
         async with (
-            gathered(folder, login, settings, watched_with.metrics) as source,
+            sources(watched_with.metrics) as source,
             following(source, settings, keys, watched_with) as server,
         ):
             if server.address:

@@ -18,6 +18,7 @@ from pilotpy.sources.kubernetes.connection import Connection, Login
 from pilotpy.sources.kubernetes.trouble import Unreachable
 
 PATIENCE: Final = timedelta(seconds=2)
+_SLACK: Final = timedelta(seconds=1)
 _PAUSES: Final = timedelta(seconds=2), timedelta(seconds=30)  # after a request without an answer; at most
 
 
@@ -40,8 +41,8 @@ class Blocking:
             self._connection.ask(method, path, body, patience=patience), self._loop
         )
         try:
-            found = answer.result(patience.total_seconds())
-        except NoResult:
+            found = answer.result((patience + _SLACK).total_seconds())
+        except NoResult:  # a way to log in that takes its time
             answer.cancel()
             self._silent()
             raise Unreachable("no answer in time") from None

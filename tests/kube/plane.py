@@ -18,7 +18,7 @@ from pilotpy.kube.leases import Terms as LeaseTerms
 from pilotpy.ops.instruments import instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.folder import Folder
-from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.sources.kubernetes.connection import Connection, default_login
 from pilotpy.xds.server import Server
 from pilotpy_ca.keys import KeyType
 from pilotpy_ca.terms import Terms
@@ -105,9 +105,10 @@ async def plane(
 ) -> AsyncIterator[Plane]:
     login = default_login(kubeconfig or cluster.kubeconfig)
     settings, watched_with = settings._replace(system_namespace=system), instruments()
-    keys = ClusterKeys(login, TERMS, lease=QUICK, signer=signer)
+    servers: dict[str, Connection] = {}
+    keys = ClusterKeys(login, TERMS, lease=QUICK, signer=signer, elsewhere=servers.get)
     async with (
-        gathered(Folder(()), login, settings, watched_with.metrics) as source,
+        gathered(Folder(()), login, settings, watched_with.metrics, servers) as source,
         following(source, settings, keys, watched_with) as server,
     ):
         yield Plane(server, cluster, system)

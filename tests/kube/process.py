@@ -56,6 +56,9 @@ class Program:
         """Let it neither answer nor close anything, until `resume`."""
         assert self._running is not None
         self._running.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.pid}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":  # a signal takes its time
+            time.sleep(0.001)
 
     def resume(self) -> None:
         assert self._running is not None

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
+import grpc
 import pytest
 import yaml
 
@@ -15,11 +16,15 @@ from pilotpy.model.resource import Ref
 from pilotpy.sources.kubernetes.clusters import Clusters, Follow
 from pilotpy.sources.kubernetes.connection import connected, default_login
 from pilotpy.sources.together import Together
+from tests.authority.plane import Workload, names
 from tests.kube.cluster import Cluster
 from tests.kube.objects import endpoint_slice, pod, running, service
+from tests.kube.plane import plane
 from tests.kube.served import places, serving, sidecar, until
+from tests.kube.test_keys import Shop, becomes_true
 from tests.kube.watching import TIMING
 from tests.sources.following import Follower
+from tests.xds.test_edge import asynchronous
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +224,28 @@ def test_requests_go_to_the_pods_of_both_clusters(apiserver, east):
             await until(proxy, lambda: places(proxy, f"outbound|80||web.{shop}.svc.cluster.local") == home)
 
     asyncio.run(story())
+
+
+@asynchronous
+async def test_a_token_is_reviewed_by_the_cluster_that_its_pod_says_it_is_of(apiserver, east):
+    system, shop, far = apiserver.namespace("system-"), Shop(apiserver), Shop(east)
+    apiserver.admin.create(remote_secret(system, east=inlined(east)))
+    async with plane(apiserver, system) as served:
+        roots = await to_thread(served.roots, shop.name)
+
+        async def given(token, cluster):
+            try:
+                return names(await served.certificate(Workload(), token, roots, clusterid=cluster))
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+
+        assert await given(shop.token(), "Kubernetes") == [shop.identity]
+        assert await given(far.token(), "east") == [far.identity]
+        assert await given(far.token(), "Kubernetes") is grpc.StatusCode.UNAUTHENTICATED
+        assert await given(shop.token(), "east") is grpc.StatusCode.UNAUTHENTICATED
+        apiserver.admin.delete(remote_secret(system))
+
+        async def forgotten():
+            return await given(far.token(), "east") is grpc.StatusCode.UNAUTHENTICATED
+
+        assert await becomes_true(forgotten)

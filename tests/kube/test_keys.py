@@ -287,3 +287,34 @@ async def test_certificates_are_given_while_the_api_server_is_restarted(apiserve
         assert await becomes_true(given_again, within=60)
         await restarting
         assert outcomes <= {grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED}
+
+
+@asynchronous
+async def test_a_trust_domain_that_is_changed_in_the_mesh_config_is_in_the_next_certificate(apiserver):
+    system, shop = apiserver.namespace("system-"), Shop(apiserver)
+    async with plane(apiserver, system) as served:
+        roots, token = await asyncio.to_thread(served.roots, shop.name), shop.token()
+        metadata = {"namespace": system, "name": "istio"}
+        data = {"mesh": "trustDomain: example.com"}
+        apiserver.admin.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+        async def renamed():
+            return names(await served.certificate(Workload(), token, roots)) == [
+                shop.identity.replace("cluster.local", "example.com")
+            ]
+
+        assert await becomes_true(renamed)
+
+
+@asynchronous
+async def test_discovery_selectors_in_the_mesh_config_say_which_namespaces_get_the_roots(apiserver):
+    system, shop = apiserver.namespace("system-", mesh="yes"), apiserver.namespace()
+    metadata = {"namespace": system, "name": "istio"}
+    data = {"mesh": "discoverySelectors: [{matchLabels: {mesh: 'yes'}}]"}
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    apiserver.admin.create(settings)
+    async with plane(apiserver, system):
+        assert await soon(lambda: roots_in(apiserver, system))
+        assert not roots_in(apiserver, shop)
+        apiserver.admin.patch(settings, {"data": {"mesh": "{}"}})
+        assert await soon(lambda: roots_in(apiserver, shop))

@@ -154,3 +154,33 @@ async def test_a_leader_killed_under_load_is_followed_within_its_lease_and_nobod
         assert not kept._call.done(), "who was served by the other one noticed nothing"
         await again.close()
         await kept.close()
+
+
+@asynchronous
+async def test_the_command_serves_a_cluster_and_gives_its_lease_back_when_it_is_told_to_go(apiserver):
+    system, shop = apiserver.namespace("system-"), Shop(apiserver)
+    addresses = ("--grpc-address", "", "--secure-grpc-address", "127.0.0.1:0", "--http-address", "")
+    arguments = ("serve", "--kubernetes", "--kubeconfig", str(apiserver.kubeconfig), *addresses)
+    log = (apiserver.folder / f"{system}.log").open("wb")
+    process = await asyncio.create_subprocess_exec(
+        "setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "pilotpy", *arguments, "--monitoring-address", "",
+        stdout=asyncio.subprocess.PIPE, stderr=log, env=os.environ | {"POD_NAMESPACE": system, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(40):
+            said = (await process.stdout.readline()).decode().strip()
+        address = said.removeprefix("serving ADS and certificates on ")
+        assert await soon(lambda: roots_in(apiserver, shop.name))
+        roots = roots_in(apiserver, shop.name).encode()
+        served = Replica("", process, address, system)
+        assert await Asking([served], shop.token(), roots)._given(served, Workload())
+        assert await leader(apiserver, system)
+        process.terminate()
+        async with asyncio.timeout(20):
+            assert await process.wait() == 0
+        assert not await leader(apiserver, system)
+    finally:
+        log.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

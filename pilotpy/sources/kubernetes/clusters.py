@@ -8,7 +8,7 @@ other, and after a while keeps nobody waiting. Source: istio pkg/kube/multiclust
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from datetime import timedelta
 from random import Random
@@ -51,6 +51,7 @@ class Member:
         self.changes: list[Change] = []
         self._follow = follow
         self._stir = stir
+        self.connection: Connection | None = None  # once it is there
         self._cluster: Cluster | None = None
         self._unusable: Unusable | None = None
         self._task = asyncio.create_task(self._run(), name=f"cluster {name}")
@@ -91,6 +92,7 @@ class Member:
             return
         follow = self._follow
         async with connected(login) as connection:
+            self.connection = connection
             self._cluster = Cluster(
                 connection,
                 settings=_NO_SETTINGS,
@@ -108,9 +110,20 @@ class Member:
 class Clusters:
     """All of the other clusters, as one source."""
 
-    def __init__(self, connection: Connection, namespace: str, own: str, follow: Follow) -> None:
-        """`namespace`: where the Secrets are; `own`: the name of the cluster that they are in."""
+    def __init__(
+        self,
+        connection: Connection,
+        namespace: str,
+        own: str,
+        follow: Follow,
+        servers: MutableMapping[str, Connection] | None = None,
+    ) -> None:
+        """`namespace`: where the Secrets are; `own`: the name of the cluster that they are in.
+
+        `servers` has the API servers of those that are heard, by their clusters' names, for whoever else asks them.
+        """
         self._own = own
+        self._servers = {} if servers is None else servers
         self._follow = follow
         self._news = asyncio.Event()
         self._secrets = _secrets(connection, remote_secrets(namespace), follow)
@@ -172,6 +185,7 @@ class Clusters:
             for member in (self._coming.pop(name, None), self._members.pop(name, None)):
                 if member is not None:
                     await member.leave()
+            self._servers.pop(name, None)
             changes += self._layers.drop(name)
         for name, kubeconfig in wanted.items():
             await self._follow_by(name, kubeconfig)
@@ -182,6 +196,8 @@ class Clusters:
                 if (last := self._members.get(name)) is not None:
                     await last.leave()
                 self._members[name] = self._coming.pop(name)
+                if member.connection is not None:
+                    self._servers[name] = member.connection
         for name, member in self._members.items():
             changes += self._layers.uppermost(name, member.taken())
         return changes
