@@ -19,13 +19,27 @@ class Failing(Folder):
             raise ZeroDivisionError
 
 
-def test_that_nobody_follows_any_more_is_not_kept_quiet(tmp_path, caplog, monkeypatch):
-    async def play() -> None:
-        said = asyncio.Event()
-        monkeypatch.setattr(caplog.handler, "handle", lambda record: caplog.handler.emit(record) or said.set())
-        caplog.handler.setLevel(logging.CRITICAL)
-        async with following(Failing([tmp_path]), SETTINGS):
-            await asyncio.wait_for(said.wait(), 10)
+class Heard(logging.Handler):
+    """Whoever waits for something to be said."""
 
-    asyncio.run(play())
-    assert "ZeroDivisionError" in caplog.text
+    def __init__(self) -> None:
+        super().__init__(logging.CRITICAL)
+        self.first: asyncio.Future[logging.LogRecord] = asyncio.get_running_loop().create_future()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.first.set_result(record)
+
+
+def test_that_nobody_follows_any_more_is_not_kept_quiet(tmp_path):
+    async def play() -> logging.LogRecord:
+        heard, log = Heard(), logging.getLogger("pilotpy.follow")
+        log.addHandler(heard)
+        try:
+            async with following(Failing([tmp_path]), SETTINGS):
+                return await asyncio.wait_for(heard.first, 10)
+        finally:
+            log.removeHandler(heard)
+
+    record = asyncio.run(play())
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
