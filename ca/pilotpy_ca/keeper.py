@@ -67,7 +67,7 @@ class Keeper:
         slots = Slots.first(given.signer, now) if given else self._state.slots
         assert slots is not None, "a root was made, or one was given"
         self.authority = Authority(slots, terms, self.ledger)
-        self.authority.adopt(slots, self._state.revocations, given_crl=given.crl if given else b"")
+        self._adopt(slots, self._state.revocations, given_crl=given.crl if given else b"")
         self.authority.record = self._record
 
     @property
@@ -209,7 +209,7 @@ class Keeper:
             raise StorageError("the stored keys are gone; those from before stay in force until this process ends")
         self._state, self._version = found, stored.version
         slots = found.slots if self._plugged is None else None
-        self.authority.adopt(slots or self.authority.slots, found.revocations)
+        self._adopt(slots or self.authority.slots, found.revocations)
         return (Event("taken", self.authority.slots.active.signer.id, f"version {stored.version}"),)
 
     def close(self) -> None:
@@ -237,7 +237,11 @@ class Keeper:
         revocations = revocations if revocations is not None else self.authority.revocations
         kept = slots if self._plugged is None else self._state.slots  # somebody else's keys are not copied
         self._save(self._state._replace(slots=kept, revocations=revocations))
-        self.authority.adopt(slots, revocations)
+        self._adopt(slots, revocations)
+
+    def _adopt(self, slots: Slots, revocations: Revocations, given_crl: bytes | None = None) -> None:
+        self.ledger.revoked(revocations.certificates)
+        self.authority.adopt(slots, revocations, given_crl=given_crl)
 
     def _save(self, state: State) -> None:
         try:

@@ -67,6 +67,11 @@ class Ledger:
         for key in [key for key in self._latest if key[0] == holder]:
             self._in_use.pop(self._latest.pop(key), None)
 
+    def revoked(self, serials: Iterable[int]) -> None:
+        """Nobody gets anywhere by these: nothing waits for whoever has them."""
+        for serial in serials:
+            self._in_use.pop(serial, None)
+
     def prune(self, now: datetime) -> None:
         """Forget certificates that have ended, and have been seen to have for `settle`: the clock may be wrong."""
         ended = [one for one in self._issued.values() if one.ends <= now]

@@ -8,7 +8,8 @@ from cryptography import x509
 
 from pilotpy_ca.errors import RotationError
 from pilotpy_ca.keys import KeyType, PrivateKey
-from tests.ca.scenery import CSR, DAY, HTTPBIN, SLEEP, TERMS, below, cacerts, keeper, root, written
+from pilotpy_ca.ledger_file import LedgerFile
+from tests.ca.scenery import CSR, DAY, HTTPBIN, SLEEP, TERMS, MemoryStorage, below, cacerts, keeper, root, written
 
 
 @pytest.fixture
@@ -142,6 +143,19 @@ def test_what_has_ended_is_taken_off_the_list_a_day_later(now):
     kept.tick(now + 2 * DAY + TERMS.settle)
     assert chain.serial not in kept.authority.revocations.certificates
     assert kept.authority.revocations.number > number
+
+
+def test_a_rotation_does_not_wait_for_who_is_revoked(tmp_path, now):
+    storage, ledger = MemoryStorage(), LedgerFile(tmp_path / "issued")
+    kept = keeper(storage, now=now, ledger=ledger)
+    chain, _ = identity(kept, now)
+    kept.rotate(now)
+    assert [wait.holders for wait in kept.waits()] == [(f"{SLEEP} (certificate {chain.serial:x})",)]
+    kept.revoke(chain.serial, now)
+    assert [wait.holders for wait in kept.waits()] == [()]
+    again = keeper(storage, now=now, ledger=ledger)
+    assert again.ledger.find(chain.serial)
+    assert [wait.holders for wait in again.waits()] == [()], "after a restart too"
 
 
 @pytest.mark.parametrize(
