@@ -1,9 +1,30 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pilotpy.mesh.proxy import Proxy, proxy_from_node
 from pilotpy.model.resource import Finding
 
 ID = "sidecar~10.1.2.3~web-7d9.shop~shop.svc.cluster.local"
+
+
+_WORDS = ["10.0.0.1", "fe80::1%eth0", "true", "1.2.3", "{}", "[]", "[[[[", '{"a": NaN}', "9" * 5000, "1e309", "\ud800"]
+_LEAF = st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=12) | st.sampled_from(_WORDS)
+_VALUE = st.recursive(
+    _LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+)
+_READ = """CLUSTER_ID DNS_CAPTURE ENVOY_PROMETHEUS_PORT ENVOY_STATUS_PORT HTTP10 HTTP_PROXY_PORT IDLE_TIMEOUT
+    INBOUND_LISTENER_EXACT_BALANCE INSTANCE_IPS INTERCEPTION_MODE ISTIO_VERSION LABELS NAMESPACE NETWORK NODE_NAME
+    POD_PORTS PRESERVE_CLIENT_ADDRESS PROXY_CONFIG SERVICE_ACCOUNT STATIC_LABELS TLS_CLIENT_KEY UNPRIVILEGED_POD
+    WORKLOAD_NAME""".split()
+
+
+@given(
+    id_=st.text(max_size=30) | st.lists(st.sampled_from(["sidecar", *_WORDS]), max_size=5).map("~".join),
+    metadata=st.dictionaries(st.sampled_from(_READ) | st.text(max_size=5), _VALUE, max_size=6),
+)
+def test_whatever_a_node_says_is_a_proxy_or_a_finding(id_, metadata):
+    assert isinstance(proxy_from_node(id_, metadata), Proxy | Finding)
 
 
 def test_a_node_is_its_id_where_the_metadata_says_nothing():
