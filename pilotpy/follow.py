@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from pilotpy.authority.endings import ending_findings
 from pilotpy.authority.keeping import Keeping, MeshAuthority
@@ -13,6 +13,7 @@ from pilotpy.compile.collections import BY_NAME, COLLECTIONS
 from pilotpy.engine import Engine
 from pilotpy.mesh.inputs import puts
 from pilotpy.mesh.views import view
+from pilotpy.model.resource import Finding
 from pilotpy.ops.instruments import Instruments, instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
@@ -30,11 +31,16 @@ _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 @contextlib.asynccontextmanager
 async def following(
-    source: Source, settings: Settings, keys: Keeping | None = None, watched_with: Instruments | None = None
+    source: Source,
+    settings: Settings,
+    keys: Keeping | None = None,
+    watched_with: Instruments | None = None,
+    hear: Callable[[frozenset[Finding]], None] = lambda _: None,
 ) -> AsyncIterator[Server]:
     """A server that is ready: everything that the source said first has been compiled.
 
-    With ``keys``, proxies get certificates of it and may prove who they are. Raises ``OSError``, ``CaError``.
+    With ``keys``, proxies get certificates of it and may prove who they are. ``hear`` is called with all that is wrong,
+    whenever that may have changed. Raises ``OSError``, ``CaError``.
     """
     async with contextlib.AsyncExitStack() as inside:
         answers = Answers(view, COLLECTIONS, BY_NAME)
@@ -42,7 +48,7 @@ async def following(
         changes = source.watch()
         first = await anext(changes)
         submit(server.compiler, first)
-        teller = Teller(server.instruments.metrics)
+        teller = Teller(server.instruments.metrics, hear)
         teller.tell("source", source.findings)
         authority = None
         if keys is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Literal, get_args
 
 from pilotpy.model.resource import Finding, Severity
@@ -23,8 +23,9 @@ _BETWEEN: Final = 1.0  # seconds between two looks at what compiling noted
 class Teller:
     """The findings that there are, by where they come from."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, hear: Callable[[frozenset[Finding]], None] = lambda _: None) -> None:
         self._metrics = metrics
+        self._hear = hear  # called with all findings of now
         self._now: dict[Origin, frozenset[Finding]] = dict.fromkeys(get_args(Origin), frozenset())
 
     def tell(self, origin: Origin, findings: Iterable[Finding]) -> None:
@@ -37,7 +38,9 @@ class Teller:
                 code=finding.code, object=str(finding.ref or ""), field=finding.field, hint=finding.hint, **where
             )
             _LOG.log(_LEVELS[finding.severity], finding.message, extra=told)
-        counts = Counter(one.severity for one in frozenset().union(*self._now.values()))
+        everything = frozenset().union(*self._now.values())
+        self._hear(everything)
+        counts = Counter(one.severity for one in everything)
         for severity in Severity:
             self._metrics.findings.labels(severity.value).set(counts[severity])
 

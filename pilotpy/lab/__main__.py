@@ -11,7 +11,7 @@ import msgspec
 
 from pilotpy.lab import state
 from pilotpy.lab.plane import PlaneProcess
-from pilotpy.lab.show import finding_lines, pod_lines, try_next
+from pilotpy.lab.show import pod_lines, tell_findings, try_next
 from pilotpy.lab.supervisor import Lab, Order
 from pilotpy.ops.logs import log_to
 
@@ -35,19 +35,19 @@ def _warn_of_pods() -> None:
 async def _run(order: Order) -> None:
     plane = PlaneProcess(order.folders, Path(order.place))
     lab = Lab(order, plane)
-    showing = asyncio.create_task(_show(lab, plane))
+    showing = asyncio.create_task(_show(lab))
+    telling = asyncio.create_task(tell_findings(lab, plane, _say))
     ending = asyncio.create_task(lab.ending())
     ending.add_done_callback(lambda _: showing.cancel())  # pods that go are nothing to show
     try:
         await lab.run()
     finally:
         ending.cancel()
+        telling.cancel()
         _say("the lab is down")
 
 
-async def _show(lab: Lab, plane: PlaneProcess) -> None:
-    for line in finding_lines(plane.findings):
-        _say(line)
+async def _show(lab: Lab) -> None:
     await lab.settled()
     targets = (service for service in lab.plane.services() if service.spec.ports)
     urls = [f"http://{one.ref.name}.{one.ref.namespace}:{one.spec.ports[0].port}/" for one in targets]

@@ -156,7 +156,7 @@ def curl_in(pod: str, arguments: Sequence[str]) -> None:
     """Become curl in a pod; does not return. Raises NotRunning and OSError."""
     if shutil.which("curl", path=SYSTEM_PATH) is None:
         raise FileNotFoundError("please install this package first: curl")
-    run_in(pod, ["curl", *arguments])
+    run_in(pod, ["curl", "--no-progress-meter", *arguments])
 
 
 def pod_named(lab: State, text: str) -> PodRecord:

@@ -30,7 +30,7 @@ from pilotpy.lab import commands, state
 from pilotpy.lab.commands import Publish
 from pilotpy.lab.identities import refusals, topology
 from pilotpy.lab.plane import PlaneProcess
-from pilotpy.lab.show import finding_lines, try_next
+from pilotpy.lab.show import tell_findings, try_next
 from pilotpy.lab.supervisor import Lab, Order, Port, behind
 from pilotpy.lab.traffic import FAILED, Traffic
 from pilotpy.ops.logs import log_to
@@ -73,16 +73,20 @@ class Demo:
         showing.add_done_callback(lambda _: self._lab.stop())
         ending = asyncio.create_task(self._lab.ending())
         ending.add_done_callback(lambda _: showing.cancel())  # what it counts from now on is the end itself
+        telling = asyncio.create_task(tell_findings(self._lab, self._plane, self._warn))
         try:
             await self._lab.run()
         finally:
-            for task in (ending, showing):
+            for task in (ending, showing, telling):
                 task.cancel()
-            await asyncio.gather(ending, showing, return_exceptions=True)
+            await asyncio.gather(ending, showing, telling, return_exceptions=True)
             shutil.rmtree(self._routing.parents[1], ignore_errors=True)
         self._console.print("the mesh is down")
         if not showing.cancelled() and (failed := showing.exception()):
             raise failed
+
+    def _warn(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True, style="yellow")
 
     async def _show(self) -> None:
         with suppress(BrokenPipeError, SystemExit):  # nobody looks any more: rich's way to say so is the latter
@@ -92,8 +96,6 @@ class Demo:
         say = self._console.print
         say(Rule("pilotpy: bookinfo with a canary"))
         await self._lab.settled()
-        for line in finding_lines(self._plane.findings):
-            say(line, markup=False)
         sending = asyncio.create_task(self._traffic.run())
         try:
             await self._traffic.counted(1, 0.0)

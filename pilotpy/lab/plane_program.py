@@ -18,12 +18,13 @@ from pathlib import Path
 
 import msgspec
 
+from pilotpy.api.finding import in_order, located
 from pilotpy.authority.keeping import Keys
 from pilotpy.follow import following
 from pilotpy.lab.news import LONGEST, MeshFacts, News, PlaneOrder, Report
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.mesh_config import MeshConfig
-from pilotpy.model.resource import Ref, Resource
+from pilotpy.model.resource import Finding, Ref, Resource
 from pilotpy.ops.logs import log_to
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
@@ -51,6 +52,7 @@ class LabFolder(Folder):
         self._reports = asyncio.Queue[Report]()
         self._tell = tell
         self._told: News | None = None
+        self._noted: tuple[Finding, ...] = ()
         self._services: dict[Ref, Resource[KubeService]] = {}
         self._mesh = MeshFacts()
         self._stirred = asyncio.Event()
@@ -61,6 +63,12 @@ class LabFolder(Folder):
         """Note what a Pod does."""
         self._reports.put_nowait(report)
         self._stirred.set()
+
+    def note(self, notes: Iterable[object]) -> None:
+        """Take all that is wrong now, with what compiling found; it is news beside what files have wrong."""
+        self._noted = in_order(finding for note in notes if (finding := located(note, self)))
+        if self._told is not None:
+            self._tell_news()
 
     async def watch(self) -> AsyncIterator[list[Change]]:
         """As ``Folder.watch``; the first batch knows of what runs already. News go out once a batch was taken in."""
@@ -106,8 +114,11 @@ class LabFolder(Folder):
                 mesh = change.new.spec if change.new is not None else MeshConfig()
                 self._mesh = MeshFacts(mesh.trust_domain, mesh.default_config.proxy_metadata)
 
+    def _wrong(self) -> tuple[Finding, ...]:
+        return in_order((*self.findings, *self._noted))
+
     def _tell_news(self) -> None:
-        news = News(self.wanted(), tuple(self._services.values()), self.findings, self._mesh)
+        news = News(self.wanted(), tuple(self._services.values()), self._wrong(), self._mesh)
         if news != self._told:
             self._told = news
             self._tell(news)
@@ -127,7 +138,7 @@ async def _run(order: PlaneOrder) -> None:
         monitoring_address=":15014",
     )
     keys = Keys(Path(order.keys), _TERMS, projected=Path(order.projected))
-    async with following(Together([folder]), settings, keys):
+    async with following(Together([folder]), settings, keys, hear=folder.note):
         with suppress(ConnectionError):  # news that nobody hears any more
             while line := await reader.readline():
                 for report in _reports.decode(line):

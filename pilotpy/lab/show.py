@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
+from pilotpy.lab.plane import PlaneProcess
 from pilotpy.lab.state import PodRecord, State
+from pilotpy.lab.supervisor import Lab
 from pilotpy.model.resource import Finding
 
 _MOST = 20
@@ -37,10 +43,24 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
     """One line for each finding, the first few; may be none."""
     found = list(findings)
     for finding in found[:_MOST]:
-        where = f"{finding.file}:{finding.line}" if finding.file else str(finding.ref or "")
-        yield f"{finding.severity.value} [{finding.code}] ({where}) {finding.message}"
+        subject = f" ({finding.ref})" if finding.ref else ""
+        where = f" ({finding.file}:{finding.line})" if finding.file else ""
+        field = f" ({finding.field})" if finding.field else ""
+        hint = f". {finding.hint}" if finding.hint else ""
+        yield f"{finding.severity.value} [{finding.code}]{subject}{where} {finding.message}{field}{hint}"
     if len(found) > _MOST:
         yield f"... and {len(found) - _MOST} more: pilotpy analyze"
+
+
+async def tell_findings(lab: Lab, plane: PlaneProcess, say: Callable[[str], None]) -> None:
+    """Say what is wrong with manifests, each once while it lasts, until cancelled."""
+    told: frozenset[Finding] = frozenset()
+    while True:
+        now = plane.findings
+        for line in finding_lines(finding for finding in now if finding not in told):
+            say(line)
+        told = frozenset(now)
+        await lab.stirred()
 
 
 def facts(lab: State) -> Iterator[str]:
@@ -52,16 +72,23 @@ def facts(lab: State) -> Iterator[str]:
 def try_next(lab: State, target: str) -> Iterator[str]:
     """Commands that work on a running lab from another shell. ``target``: URL that a pod can reach, or ""."""
     yield from (f"{name} is at {url}" for name, url in lab.urls.items())
+    pilotpy = _program()
     yield "In another shell:"
-    yield "  pilotpy lab status"
+    yield f"  {pilotpy} lab status"
     yield f"  {_authority(lab)}"
     if lab.pods:
         name = lab.pods[0].name
         if target:
-            yield f"  pilotpy lab curl {name} {target}"
-        yield f"  pilotpy lab exec {name} -- sh"
-    yield f"Edit what is in {' '.join(lab.folders)} and watch. To end it: Ctrl-C where it runs, or pilotpy lab down"
+            yield f"  {pilotpy} lab curl {name} {target}"
+        yield f"  {pilotpy} lab exec {name} -- sh"
+    yield f"Edit what is in {' '.join(lab.folders)} and watch. To end it: Ctrl-C where it runs, or {pilotpy} lab down"
 
 
 def _authority(lab: State) -> str:
-    return f"pilotpy ca show --dir {lab.keys}"
+    return f"{_program()} ca show --dir {lab.keys}"
+
+
+def _program() -> str:
+    """What a shell calls us: by name where its PATH has us."""
+    ours = Path(sys.executable).with_name("pilotpy")
+    return "pilotpy" if shutil.which("pilotpy") or not ours.exists() else os.path.relpath(ours)

@@ -161,8 +161,12 @@ class Lab:
     async def settled(self) -> None:
         """Wait until every Pod that is wanted is ready."""
         while not self._is_settled():
-            self._news.clear()
-            await self._news.wait()
+            await self.stirred()
+
+    async def stirred(self) -> None:
+        """Wait for the next news: of what should run, what does, or what is wrong with manifests."""
+        self._news.clear()
+        await self._news.wait()
 
     def _is_settled(self) -> bool:
         wanted = {pod.ref for pod in self.plane.wanted()}

@@ -1,5 +1,6 @@
 """A lab from up to down, with real Envoys, on two small applications."""
 
+import json
 import os
 import re
 import signal
@@ -102,6 +103,19 @@ def test_a_program_that_cannot_run_is_told(running):
     until(lambda: re.search("app ended with status 12[67]", log.read_text()))
     (running.folder / "broken.yaml").unlink()
     until(lambda: commands.status().settled)
+
+
+def test_what_is_wrong_is_told_where_the_lab_runs_as_soon_as_it_is_written(running):
+    log = running.home / "pilotpy" / "lab.log"
+    running.write("torn.yaml", "kind: [")
+    until(lambda: re.search(r"Error \[PP0001\] \(.*torn\.yaml:2\)", log.read_text()))
+    (running.folder / "torn.yaml").unlink()
+    rule = {"hosts": ["server"], "http": [{"route": [{"destination": {"host": "server", "subset": "none"}}]}]}
+    meta = {"name": "lost", "namespace": "default"}
+    lost = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": rule}
+    running.write("lost.yaml", json.dumps(lost))
+    until(lambda: re.search(r"Error \[IST0101\] \(VirtualService default/lost\) \(.*lost\.yaml:1\)", log.read_text()))
+    (running.folder / "lost.yaml").unlink()
 
 
 def test_an_application_that_dies_is_started_again(running):
