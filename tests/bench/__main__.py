@@ -16,7 +16,7 @@ from pathlib import Path
 PARTS = {
     "compile": [["compile", "1000"], ["compile", "10000"]],
     "push": [["push", "100"], ["push", "500"], ["push", "1000"], ["push", "500", "tls"]],
-    "kubernetes": [["watching", "10000"]],
+    "kubernetes": [["watching", "10000"], ["kube", "1000"], ["kube", "10000"]],
     "envoy": [["envoy"]],
     "agent": [["agent", "1"], ["agent", "50"]],
     "ca": [["ca"]],

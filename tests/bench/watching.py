@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from random import Random
 from resource import RUSAGE_SELF, getrusage
 
@@ -21,51 +19,11 @@ from pilotpy.sources.kubernetes.cluster import Cluster as Source
 from pilotpy.sources.kubernetes.connection import connected, default_login
 from pilotpy.sources.kubernetes.list_watch import Timing
 from pilotpy.sources.together import Together
+from tests.bench.cluster_world import NAMESPACES, cluster
 from tests.bench.row import row
-from tests.kube import assets
-from tests.kube.cluster import Cluster, Object
-from tests.kube.objects import endpoint_slice, pod, running, service
 
-NAMESPACES = 100
 SECONDS = 10  # of status updates
 RATE = 100
-
-
-def written(count: int) -> Iterator[tuple[str, Object]]:
-    """Keys of etcd and objects."""
-    for i in range(NAMESPACES):
-        yield f"namespaces/ns{i}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"ns{i}"}}
-    for i in range(count):
-        namespace, name = f"ns{i % NAMESPACES}", f"app-{i}"
-        address = f"10.{96 + (i >> 16)}.{i >> 8 & 255}.{i & 255}"
-        one = service(namespace, name)
-        one["spec"] |= {"clusterIP": address, "clusterIPs": [address], "type": "ClusterIP", "ipFamilies": ["IPv4"]}
-        yield f"services/specs/{namespace}/{name}", one
-        yield f"ipaddresses/{address}", _taken(address, namespace, name)
-        places = [f"10.{i >> 8 & 255}.{i & 255}.{k + 1}" for k in range(5)]
-        yield f"endpointslices/{namespace}/{name}-1", endpoint_slice(namespace, name, *places)
-        labels = {"app": name, "version": "v1", "pod-template-hash": "7d9f8c6b5"}
-        one = running(pod(namespace, f"{name}-1", "default", **labels), places[0])
-        # What real Pods are mostly made of, and what nobody here reads.
-        one["spec"]["containers"][0]["env"] = [{"name": f"SETTING_{k}", "value": "x" * 40} for k in range(40)]
-        one["metadata"]["annotations"] = {f"example.com/note-{k}": "x" * 300 for k in range(8)}
-        yield f"pods/{namespace}/{name}-1", one
-
-
-def _taken(address: str, namespace: str, name: str) -> Object:
-    """What the API server notes of an address that a Service has; without, it would begin to repair."""
-    labels = {
-        "ipaddress.kubernetes.io/ip-family": "IPv4",
-        "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
-    }
-    parent = {"group": "", "resource": "services", "namespace": namespace, "name": name}
-    metadata = {"name": address, "labels": labels}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "IPAddress",
-        "metadata": metadata,
-        "spec": {"parentRef": parent},
-    }
 
 
 async def main(kubeconfig: str, count: int) -> None:
@@ -124,14 +82,8 @@ def cpu() -> float:
 
 def bench(count: int) -> None:
     """Bring a cluster up, and measure in a process of its own, so that what made the objects is not in its memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(assets.folder(), Path(folder))
-        try:
-            cluster.fill(written(count))
-            cluster.server.start()
-            asyncio.run(_measured(str(cluster.kubeconfig), count))
-        finally:
-            cluster.stop()
+    with cluster(count) as made:
+        asyncio.run(_measured(str(made.kubeconfig), count))
 
 
 async def _measured(kubeconfig: str, count: int) -> None:

@@ -187,9 +187,10 @@ class Sidecar(Client):
         self._news = asyncio.Condition()
 
     async def follow(self) -> None:
-        """Ask, read, check and ACK until cancelled."""
-        await self.ask(CLUSTER)
-        await self.ask(LISTENER)
+        """Ask, read, check and ACK until cancelled. Who holds something already says so, as after a broken stream."""
+        for url, held in self.held.items():
+            if TYPES[url].wildcard or held.names:
+                await self.ask(TYPES[url], sorted(held.names), versions=held.versions)
         while True:
             response = await self.response(seconds=3600)
             self._take(response)
