@@ -38,6 +38,7 @@ def up(
         fail(str(error))
     for line in (*show.pod_lines(found.pods), "", *show.try_next(found, "")):
         print(line)
+    print(f"What is wrong with the manifests is told in {Path(found.keys).with_name(state.LOG)}")
 
 
 @app.command()
