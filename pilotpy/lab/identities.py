@@ -29,9 +29,9 @@ def topology(page: Mapping[str, Any]) -> Tree:
     ratings = page["reviews"]["ratings"]
     top = Tree(f"[bold]productpage[/] v1  {_name(details, 'caller')}")
     top.add(f"details v1  {_name(details, 'called')}")
-    middle = top.add(f"reviews  {_name(reviews, 'called')}  [dim]90 % v1, 10 % v2[/]")
-    middle.add("v1  [dim]no stars[/]")
-    middle.add("v2  [dim]black stars[/]").add(f"ratings v1  {_name(ratings, 'called')}")
+    middle = top.add(f"reviews  {_name(reviews, 'called')}")
+    middle.add("v1  [dim]no stars, 90 %[/]")
+    middle.add("v2  [dim]black stars, 10 %[/]").add(f"ratings v1  {_name(ratings, 'called')}")
     middle.add("v3  [dim]red stars, no traffic yet[/]")
     return top
 
