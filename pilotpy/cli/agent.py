@@ -26,7 +26,7 @@ def bootstrap(
     agent: Annotated[bool, typer.Option(help="Whether an agent answers health checks on port 15020.")] = False,
     envoy: EnvoyDialect = Dialect.PLAIN,
 ) -> None:
-    """Print the configuration that an Envoy starts with, as JSON: ``envoy -c FILE``."""
+    """Print what an Envoy without an agent starts with, as JSON for envoy -c FILE; mutual TLS must be off for it."""
     import json
 
     from pilotpy import api

@@ -98,8 +98,12 @@ def serve(
     from pilotpy_ca.errors import CaError
 
     log_to(sys.stderr, as_json=log_as_json)
-    if folders or not kubernetes:
+    if folders:
         paths_of(folders, None)
+    elif not kubernetes:
+        fail("name a folder with --dir PATH, a cluster with --kubernetes, or both", 2)
+    if kubeconfig is not None and not kubeconfig.is_file():
+        fail(f"{kubeconfig}: no such file", 2)
     folder = Folder(folders or (), mesh_config=mesh_config, mesh_networks=mesh_networks)
     try:
         settings = Settings.of(os.environ)._replace(

@@ -110,6 +110,20 @@ def test_a_path_that_cannot_be_read_as_files_is_never_taken_for_an_empty_one(tmp
         assert (result.exit_code, name in result.output) == (2, True), result.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param((), "--dir PATH", id="nothing to serve"),
+        pytest.param(
+            ("--kubernetes", "--kubeconfig", "gone/config"), "gone/config", id="a kubeconfig that is not there"
+        ),
+    ],
+)
+def test_serve_says_in_its_own_words_what_is_missing(arguments, words):
+    result = ran("serve", *arguments)
+    assert (result.exit_code, words in result.output) == (2, True), result.output
+
+
 def test_diff_of_a_folder_with_itself_is_nothing(mesh):
     result = ran("diff", mesh, mesh)
     assert (result.exit_code, result.output) == (0, "0 of 1 proxies change\n")
