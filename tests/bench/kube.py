@@ -32,6 +32,7 @@ EDITS = 100
 SIDECARS, RETURNING, RESTING = 100, 1000, 10
 SECONDS = 10  # that rest is watched for
 
+_IDLE = 0.01  # seconds of CPU in half a second
 _MERGE = "application/merge-patch+json"
 _LINE = 2**20
 _ROUTES = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
@@ -126,8 +127,14 @@ async def pushed(made: Cluster, count: int) -> None:
 
 
 async def _settled(serving: Plane) -> None:
-    while any(push.finished is None for push in (await serving.look()).pushes):
-        await asyncio.sleep(0.05)
+    """Wait until nothing is under way: all is ACKed, and hardly any CPU is used."""
+    before = await serving.look()
+    while True:
+        await asyncio.sleep(0.5)
+        now = await serving.look()
+        if now.cpu - before.cpu < _IDLE and all(push.finished is not None for push in now.pushes):
+            return
+        before = now
 
 
 async def _edits(  # noqa: PLR0917 - what is measured, of whom

@@ -66,12 +66,16 @@ class ClusterPlane:
             await self._process.end(timedelta(seconds=2))
 
     async def changed(self) -> None:
-        """Wait for something new; raises what ended the controllers."""
+        """Wait for something new, or for the end of the process; raises what ended the controllers."""
         assert self._controllers is not None
         assert self._running is not None
-        news = asyncio.create_task(self._controllers.changed.wait())
-        await asyncio.wait((news, self._running), return_when=asyncio.FIRST_COMPLETED)
-        news.cancel()
+        assert self._process is not None
+        news = [asyncio.create_task(self._controllers.changed.wait())]
+        if self.is_up:
+            news.append(asyncio.create_task(self._process.ended()))
+        await asyncio.wait((*news, self._running), return_when=asyncio.FIRST_COMPLETED)
+        for one in news:
+            one.cancel()
         if self._running.done():
             await self._running
         self._controllers.changed.clear()
@@ -89,6 +93,8 @@ class ClusterPlane:
         ]
         command = (*_SERVE, f"--kubeconfig={self._kubeconfig}", *addresses)
         self._process = start(Program(command, os.environ | _QUICK, Path.cwd(), self._place / state.PLANE_LOG))
+        if self._controllers is not None:
+            self._controllers.changed.set()
 
     def process_ids(self) -> frozenset[int]:
         return frozenset((self._process.pid,)) if self._process is not None else frozenset()

@@ -134,6 +134,11 @@ def mesh(lab, cluster, repository):  # noqa: F811 - the fixture
         way.stop()
 
 
+def answered(mesh, *arguments):
+    """Which versions answer a few requests of the client."""
+    return {mesh.curl("client-v1", *arguments, "http://server/")["version"] for _ in range(6)}
+
+
 def subset(name):
     return {"name": name, "labels": {"version": name}}
 
@@ -147,7 +152,7 @@ def test_requests_go_from_pod_to_pod_by_what_the_cluster_says(mesh):
     (pod,) = mesh.pods("server-v1-")
     assert pod["status"]["phase"] == "Running"
     mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v1")]}]})
-    assert eventually(lambda: {mesh.curl("client-v1", "http://server/")["version"] for _ in range(5)} == {"v1"})
+    assert eventually(lambda: answered(mesh) == {"v1"})
     said = mesh.curl("client-v1", "http://server/hello")
     assert (said["pod"], said["address"]) == (pod["metadata"]["name"], pod["status"]["podIP"])
     certificate = said["headers"]["x-forwarded-client-cert"]
@@ -166,15 +171,39 @@ def test_a_split_that_is_written_is_followed(mesh, first, second):
 
 
 def test_a_header_chooses_once_the_rule_is_there_and_no_longer_once_it_is_gone(mesh):
-    def versions(*arguments):
-        return {mesh.curl("client-v1", *arguments, "http://server/")["version"] for _ in range(6)}
-
     tester = {"match": [{"headers": {"end-user": {"exact": "tester"}}}], "route": [to("v2")]}
     made = mesh.rule("VirtualService", {"hosts": ["server"], "http": [tester, {"route": [to("v1")]}]})
-    assert eventually(lambda: versions() == {"v1"})
-    assert versions("-H", "end-user: tester") == {"v2"}
+    assert eventually(lambda: answered(mesh) == {"v1"})
+    assert answered(mesh, "-H", "end-user: tester") == {"v2"}
     mesh.cluster.admin.delete(made)
-    assert eventually(lambda: versions("-H", "end-user: tester") == {"v1", "v2"})
+    assert eventually(lambda: answered(mesh, "-H", "end-user: tester") == {"v1", "v2"})
+
+
+def test_routes_written_while_the_control_plane_is_away_are_followed_once_it_is_back(mesh):
+    mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v1")]}]})
+    assert eventually(lambda: answered(mesh) == {"v1"})
+    commands.plane(up=False)
+    with load("client-v1", "http://server/", 12) as result:
+        mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v2")]}]})
+        assert answered(mesh) == {"v1"}, "nobody has told the proxies"
+        commands.plane(up=True)
+        assert eventually(lambda: answered(mesh) == {"v2"}, patience=40)
+    assert result["failures"] == []
+
+
+def test_nothing_changes_while_the_api_server_is_away_and_what_is_written_after_it_is_followed(mesh):
+    mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v1")]}]})
+    assert eventually(lambda: answered(mesh) == {"v1"})
+    mesh.cluster.server.stop(signal.SIGKILL)
+    try:
+        with load("client-v1", "http://server/", 4) as result:
+            pass
+    finally:
+        mesh.cluster.server.start()
+    assert result["failures"] == []
+    assert result["counts"].keys() == {"v1"}
+    mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v2")]}]})
+    assert eventually(lambda: answered(mesh) == {"v2"}, patience=40)
 
 
 def test_a_rolling_update_drops_no_request(mesh):
