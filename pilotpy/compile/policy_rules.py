@@ -79,7 +79,9 @@ def _name(ref: Ref, rule: int) -> str:
 
 
 def _unusable(ref: Ref, field: str, message: str, action: Action) -> Finding:
-    effect = "its rule allows nothing" if action == "ALLOW" else "its rule applies to more, as if the term were not there"
+    effect = (
+        "its rule allows nothing" if action == "ALLOW" else "its rule applies to more, as if the term were not there"
+    )
     return Finding(
         code=UNUSABLE,
         severity=Severity.ERROR,

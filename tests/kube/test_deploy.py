@@ -68,7 +68,7 @@ def installed(apiserver):
 
 
 def established(definition):
-    conditions = {one["type"]: one["status"] for one in definition.get("status", {}).get("conditions", ())}
+    conditions = {one["type"]: one["status"] for one in definition.get("status", {}).get("conditions") or ()}
     assert "NonStructuralSchema" not in conditions
     return conditions.get("Established") == "True"
 
