@@ -165,7 +165,9 @@ def test_the_command_serves_and_stops(apiserver, by):
 
 
 def test_the_command_says_at_once_that_it_cannot_log_in(tmp_path):
-    process = serve(f"--kubeconfig={tmp_path / 'none'}")
+    empty = tmp_path / "empty"
+    empty.write_text("apiVersion: v1\nkind: Config\n")
+    process = serve(f"--kubeconfig={empty}")
     _, error = process.communicate(timeout=20)
     assert process.returncode == 1
     assert "cannot log in" in error
