@@ -16,6 +16,7 @@ from pilotpy.agent.bootstrap import Address, Start, bootstrap
 from pilotpy.agent.node import Node
 from pilotpy.compile.collections import COLLECTIONS
 from pilotpy.engine import Put
+from pilotpy.mesh.kinds import PEER_AUTHENTICATIONS
 from pilotpy.mesh.views import view
 from pilotpy.ops.instruments import instruments
 from pilotpy.ops.settings import Settings
@@ -23,6 +24,7 @@ from pilotpy.xds.compiler import Answers
 from pilotpy.xds.server import Server, serving
 from tests.bench.row import row
 from tests.bench.world import endpoint_edit, mesh, route_edit
+from tests.mesh.world import PLAINTEXT
 
 CASE = "a real Envoy, 100 services"
 EDITS = 20
@@ -32,7 +34,11 @@ NODE = Node("sidecar~10.99.0.1~bench.ns-0000~ns-0000.svc.cluster.local", "bench"
 
 async def main() -> None:
     """Start it, edit, and tell from the timeline who took how long."""
-    async with serving(mesh(100), Answers(view, COLLECTIONS), SETTINGS, instruments()) as server:
+    engine = mesh(100)
+    engine.apply(
+        [Put(PEER_AUTHENTICATIONS, ("istio-system", "default"), PLAINTEXT)]
+    )  # there is no agent here to serve the secrets of mutual TLS
+    async with serving(engine, Answers(view, COLLECTIONS), SETTINGS, instruments()) as server:
         await server.open()
         host, _, port = server.address.rpartition(":")
         start = Start(node=NODE, discovery=Address(host, int(port)), agent_port=None, admin_port=0, ready_port=0)
