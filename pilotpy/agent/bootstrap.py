@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pilotpy.agent.node import Node
+from pilotpy.agent.node import KEYLESS, Node
 
 SO_MARK = {"level": 1, "name": 36}  # SOL_SOCKET, SO_MARK: numbers of Linux
 
@@ -70,7 +70,7 @@ def bootstrap(start: Start) -> Message:
             "id": start.node.id,
             "cluster": start.node.cluster,
             "locality": {"region": region, "zone": zone, "sub_zone": subzone},
-            "metadata": start.node.metadata,
+            "metadata": start.node.metadata | ({} if start.secrets else {KEYLESS: "true"}),
         },
         "layered_runtime": {
             "layers": [

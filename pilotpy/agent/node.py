@@ -18,6 +18,9 @@ ISTIO_VERSION = "1.29.0"  # what a proxy of Istio's says here; decides which of 
 PRESERVE_CLIENT_ADDRESS = "PRESERVE_CLIENT_ADDRESS"
 """In the metadata of a node: the application sees its clients' addresses although REDIRECT captures. Not Istio's."""
 
+KEYLESS = "KEYLESS"
+"""In the metadata of a node: nobody hands out its certificate, so it speaks no mutual TLS. Not Istio's."""
+
 _PRESERVE = "traffic.pilotpy.dev/preserveClientAddress"
 _MODES = ("REDIRECT", "TPROXY", "NONE")
 

@@ -42,7 +42,7 @@ _EDS_CONFIG: Final = delimited(Cluster.EdsClusterConfig.EDS_CONFIG_FIELD_NUMBER,
 
 def dialect(features: Features) -> Dialect:
     """What of a proxy's features its clusters depend on."""
-    return Dialect(features.istio, features.ipv4, features.ipv6, features.client_files)
+    return Dialect(features.istio, features.ipv4, features.ipv6, features.client_files, features.keyless)
 
 
 @query

@@ -39,6 +39,7 @@ class Dialect(NamedTuple):
     ipv4: bool = True
     ipv6: bool = False
     files: KeyFiles | None = None  # the proxy's own certificate for mutual TLS
+    keyless: bool = False  # it has none, and gets none
 
 
 class Outlet(NamedTuple):

@@ -77,7 +77,7 @@ def _in_own_files(tls: ClientTLSSettings | None, upstream: Upstream) -> ClientTL
 
 def _speaks_mutual_unasked(q: Asking, upstream: Upstream) -> bool:
     key = upstream.service.key
-    if upstream.service.mesh_external or not q(auto_mutual, key.namespace):
+    if upstream.service.mesh_external or upstream.spoken.keyless or not q(auto_mutual, key.namespace):
         return False
     return upstream.settings.discovery != ORIGINAL_DST or q(all_mutual, key, upstream.port.name)
 

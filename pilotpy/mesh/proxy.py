@@ -70,6 +70,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     client_files: tuple[str, str, str] = ("", "", "")  # chain, key, roots: paths of a certificate for calls
     server_files: tuple[str, str, str] = ("", "", "")  # and of one for what comes in
     proxy_config: str = ""  # JSON, canonical; "" if none was sent
+    keyless: bool = False  # nobody hands its Envoy a certificate
     identity: Identity | None = None  # what it proved to be; all else it merely says
 
     @property
@@ -141,6 +142,7 @@ def proxy_from_node(
             client_files=said.files("TLS_CLIENT"),
             server_files=said.files("TLS_SERVER"),
             proxy_config=said.json("PROXY_CONFIG"),
+            keyless=said.flag("KEYLESS"),
             identity=identity,
         )
     except _Malformed as wrong:

@@ -32,6 +32,7 @@ class Features(NamedTuple):
     dns_capture: bool = False  # uses auto-allocated addresses
     client_files: KeyFiles | None = None  # as a client of the mesh
     server_files: KeyFiles | None = None  # as a server
+    keyless: bool = False  # nobody hands it a certificate: it cannot speak mutual TLS
 
 
 class Selected(NamedTuple):
@@ -130,6 +131,11 @@ class Modes(NamedTuple):
     def on(self, port: int) -> Mode:
         """Return the mode of one of the workload's own ports."""
         return next((mode for number, mode in self.ports if number == port), self.mode)
+
+    def without(self, mode: Mode) -> Modes:
+        """Return modes with DISABLE in place of one."""
+        ports = ((number, Mode.DISABLE if own is mode else own) for number, own in self.ports)
+        return Modes(Mode.DISABLE if self.mode is mode else self.mode, tuple(ports))
 
 
 class Inbound(NamedTuple):

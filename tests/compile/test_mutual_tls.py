@@ -141,6 +141,10 @@ def test_all_is_plaintext_where(written, mesh):
     assert sockets(found.clusters[CLUSTER]) == []
 
 
+def test_a_proxy_to_which_nobody_hands_a_certificate_calls_in_plaintext():
+    assert sockets(client(IN_MESH, KEYLESS="true").clusters[CLUSTER]) == []
+
+
 def test_what_is_outside_the_mesh_is_left_alone():
     assert sockets(client(EXTERNAL).clusters[OUTSIDE]) == []
     assert sockets(client(EXTERNAL.replace("spec: {", "spec: {location: MESH_INTERNAL, ")).clusters[OUTSIDE]) != []

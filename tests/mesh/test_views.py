@@ -9,12 +9,12 @@ from pilotpy.engine import Put
 from pilotpy.mesh.kinds import PROXIES
 from pilotpy.mesh.proxy import proxy_from_node
 from pilotpy.mesh.service import Locality
-from pilotpy.mesh.view import Features, Listening, Place
+from pilotpy.mesh.view import Features, Listening, Mode, Place
 from pilotpy.mesh.views import view
 from pilotpy.model.kubernetes import KubeService, KubeServicePort
 from pilotpy.model.resource import Meta, Ref, Resource
 from pilotpy.model.sidecar import IstioIngressListener, SidecarPort
-from tests.mesh.world import World, endpoint_slice, kube_service, pod, sidecar
+from tests.mesh.world import World, endpoint_slice, kube_service, peer_authentication, pod, sidecar
 
 POD = """
 apiVersion: v1
@@ -223,6 +223,32 @@ class TestListening:
     def test_addresses_matter_only_to_those_who_bind_to_them(self):
         assert World().view("web-1.shop").inbound.address == ""
         assert World().view("web-1.shop", INTERCEPTION_MODE="NONE").inbound.address == "10.9.9.9"
+
+
+class TestAProxyToWhichNobodyHandsACertificate:
+    @pytest.mark.parametrize(
+        ("insisted", "left"),
+        [
+            pytest.param("PERMISSIVE", Mode.DISABLE, id="offers mutual TLS to nobody"),
+            pytest.param("STRICT", Mode.STRICT, id="stays shut where mutual TLS is insisted on"),
+        ],
+    )
+    def test_ends_no_mutual_tls(self, insisted, left):
+        world = World(peer_authentication("shop", "s", insisted))
+        assert world.view("web-1.shop", KEYLESS="true").inbound.modes.mode is left
+        assert world.view("web-2.shop").inbound.modes.mode is Mode[insisted]
+
+    @pytest.mark.parametrize(
+        ("insisted", "codes"),
+        [
+            pytest.param("PERMISSIVE", [("PP0103", None)], id="is told where its peers speak mutual TLS"),
+            pytest.param("DISABLE", [], id="lacks nothing where nobody does"),
+        ],
+    )
+    def test_says_so(self, insisted, codes):
+        world = World(peer_authentication("shop", "s", insisted))
+        assert world.view("web-1.shop", KEYLESS="true").features.keyless
+        assert world.codes(view, "sidecar~10.9.9.9~web-1.shop~shop.svc.cluster.local") == codes
 
 
 def test_features_of_the_envoy():
