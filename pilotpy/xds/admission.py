@@ -84,6 +84,19 @@ def node_in(request: DiscoveryRequest | DeltaDiscoveryRequest) -> Node:
 def _metadata(node: NodeMessage) -> dict[str, object]:
     try:
         metadata: Message = node.metadata
-        return MessageToDict(metadata)
+        return {key: _whole(value) for key, value in MessageToDict(metadata).items()}
     except (ValueError, TypeError, RecursionError) as wrong:  # NaN, or nested without end
         raise Refusal(Code.INVALID_ARGUMENT, f"metadata of node {node.id[:200]!r}: {wrong}") from None
+
+
+def _whole(value: object) -> object:
+    """What was written before a Struct, which knows no integers, made 15000.0 of 15000."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {key: _whole(one) for key, one in value.items()}
+        case list():
+            return [_whole(one) for one in value]
+        case _:
+            return value
