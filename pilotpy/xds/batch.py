@@ -1,7 +1,7 @@
 """What one response carries, and its bytes: pre-encoded resources joined by tags and lengths.
 
 Batches depend on collections and names only, never on the client, so clients with the same view share them and
-their joined bodies. Source: envoy/service/discovery/v3/discovery.proto (DiscoveryResponse, DeltaDiscoveryResponse).
+their joined bytes. Source: envoy/service/discovery/v3/discovery.proto (DiscoveryResponse, DeltaDiscoveryResponse).
 """
 
 from __future__ import annotations
@@ -18,25 +18,34 @@ from pilotpy.xds.resource_type import ResourceType
 class Batch:
     """Resources to send and names to take back. Shared, never changed."""
 
-    __slots__ = ("_joined", "removed", "resources")
+    __slots__ = ("_last", "removed", "resources")
 
     def __init__(self, resources: Iterable[Encoded] = (), removed: Iterable[str] = ()) -> None:
         self.resources = tuple(resources)
         self.removed = tuple(removed)
-        self._joined: dict[bool, bytes] = {}
+        self._last: dict[bool, tuple[bytes, bytes]] = {}  # the latest head and response, whether incremental
 
     def __bool__(self) -> bool:
         return bool(self.resources or self.removed)
 
-    def joined(self, type_: ResourceType, *, incremental: bool) -> bytes:
-        """The resources as repeated field 2 of a response (and the removed names as its field 6)."""
-        joined = self._joined.get(incremental)
-        if joined is None:
-            pieces = _versioned(type_, self.resources) if incremental else _plain(type_, self.resources)
-            if incremental:
-                pieces += [_string(6, name) for name in self.removed]
-            joined = self._joined[incremental] = b"".join(pieces)
-        return joined
+    def after(self, head: bytes, type_: ResourceType, *, incremental: bool) -> bytes:
+        """A response: its head, then the resources as field 2 (and if incremental the removed names as field 6).
+
+        The same object while the head is the same: a table of routes for a thousand clients is joined once.
+        """
+        last = self._last.get(incremental)
+        if last is not None and last[0] == head:
+            return last[1]
+        pieces: list[bytes | memoryview]
+        if last is not None:
+            pieces = [memoryview(last[1])[len(last[0]) :]]
+        elif incremental:
+            pieces = [*_versioned(type_, self.resources), *(_string(6, name) for name in self.removed)]
+        else:
+            pieces = [*_plain(type_, self.resources)]
+        response = b"".join((head, *pieces))
+        self._last[incremental] = head, response
+        return response
 
 
 class Batches:
@@ -109,7 +118,7 @@ def found(tree: Tree, names: Names) -> dict[str, Encoded]:
 def response(type_: ResourceType, batch: Batch, version: str, nonce: str, *, incremental: bool) -> bytes:
     """A DiscoveryResponse, or if incremental a DeltaDiscoveryResponse, in wire format."""
     head = _string(1, version) + _string(4, type_.url) + _string(5, nonce)
-    return head + batch.joined(type_, incremental=incremental)
+    return batch.after(head, type_, incremental=incremental)
 
 
 def version_of(resource: Encoded) -> str:

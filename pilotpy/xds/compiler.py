@@ -67,7 +67,9 @@ class LocalCompiler:
         self._later: dict[Asked, None] = {}  # to be asked: all others
         self._fresh: dict[LocalSeat, None] = {}  # seats with something to publish
         self._ahead: dict[str, None] = {}  # connections that have the endpoints of what is being compiled already
+        self._written = 0  # the last revision that objects made; proxies that come and go make some too
         self._complete = 0  # the last revision of which everything was published
+        self._version = f"{self._epoch}/0"  # what publications are called
         self._swept = self._clock.moment()
 
     # -- inputs ------------------------------------------------------------------------------
@@ -201,7 +203,7 @@ class LocalCompiler:
         load = lane.taken() if due is not None and (self._hurry or due <= now) else None
         if load is None:
             return
-        self.engine.apply(load.puts)
+        self._written = self.engine.apply(load.puts)
         self._timeline.seen(load.causes, load.first)
         self._metrics.triggers.add(lane.name)
         self._metrics.debounce.observe(now - load.first)
@@ -279,6 +281,7 @@ class LocalCompiler:
     def _publish(self) -> int:
         """Tell the seats all that is new for them; returns how many there were."""
         self._complete = self.engine.revision
+        self._version = f"{self._epoch}/{self._written}"
         told = {seat.connection: seat for seat in self._fresh if self._differs(seat, seat.fresh)}
         self._timeline.compiled(self._complete, told.keys() | self._ahead.keys())
         for connection in self._ahead.keys() - told.keys():
@@ -309,7 +312,7 @@ class LocalCompiler:
         return any(seat.publication.trees.get(url) != tree for url, tree in fresh.items())
 
     def _publication(self, trees: Mapping[str, Tree]) -> Publication:
-        return Publication(self._complete, f"{self._epoch}/{self._complete}", trees)
+        return Publication(self._complete, self._version, trees)
 
 
 class LocalSeat:

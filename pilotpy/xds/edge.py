@@ -96,9 +96,8 @@ class Edge:
         check_type(request.type_url, node.identity)
         self._count += 1
         id_ = f"{proxy_name(node.id)}-{self._count}"
-        connection = Connection(
-            id_, node, stream, Session(id_, self._batches, incremental=stream.incremental), self._shared
-        )
+        session = Session(self._batches, incremental=stream.incremental)
+        connection = Connection(id_, node, stream, session, self._shared)
         try:
             connection.seat = self._compiler.connect(id_, node, connection.published)
         except Unacceptable as wrong:

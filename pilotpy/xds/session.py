@@ -39,8 +39,7 @@ class Send(NamedTuple):
 class Session:
     """State of one stream; see the module's docstring. Not shared between tasks."""
 
-    def __init__(self, name: str, batches: Batches, *, incremental: bool) -> None:
-        self.name = name
+    def __init__(self, batches: Batches, *, incremental: bool) -> None:
         self.incremental = incremental
         self.watches: dict[str, Watch] = {}  # by type URL, in the order of `IN_ORDER`
         self.rejections: list[Rejection] = []  # not yet taken by the edge
@@ -49,7 +48,8 @@ class Session:
         self._serving = NOTHING_YET
         self._next: Publication | None = None
         self._awaiting: dict[str, ResourceType] = {}  # types whose last response is not answered, by URL
-        self._count = 0
+        self._version = ""  # of the last response
+        self._count = 0  # of the responses of that version
 
     # -- what arrives --------------------------------------------------------------------------
 
@@ -148,12 +148,14 @@ class Session:
         return None
 
     def _sending(self, watch: Watch, batch: Batch, before: Tree, besides: Names, *, pushed: bool) -> Send:
-        self._count += 1
-        nonce = f"{self.name}/{self._count}"
-        watch.sent(nonce, before, besides, self._serving.trees[watch.type.url])
+        serving = self._serving
+        self._count = self._count + 1 if serving.version == self._version else 1
+        self._version = serving.version
+        # Names no stream: who is sent the same as others is sent the same bytes.
+        nonce = f"{serving.version}/{self._count}"
+        watch.sent(nonce, before, besides, serving.trees[watch.type.url])
         self._awaiting[watch.type.url] = watch.type
         self._warm(watch, before, pushed=pushed)
-        serving = self._serving
         return Send(watch.type, batch, serving.version, nonce, serving.revision, self.incremental, pushed)
 
     def _warm(self, sent: Watch, before: Tree, *, pushed: bool) -> None:

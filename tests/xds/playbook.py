@@ -24,7 +24,7 @@ class Playbook:
     """A client's side of one stream, told in its words."""
 
     def __init__(self, world: World | None = None, *, incremental: bool) -> None:
-        self.session = Session("client-1", Batches(), incremental=incremental)
+        self.session = Session(Batches(), incremental=incremental)
         self.incremental = incremental
         self.nonces: dict[str, str] = {}  # the last received, by type URL
         self.names: dict[str, list[str]] = {}

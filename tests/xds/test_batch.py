@@ -60,6 +60,17 @@ def test_clients_with_the_same_collection_and_names_share_a_batch():
     assert batches.whole(ENDPOINT, tree, interned(["a"])) is batches.whole(ENDPOINT, tree, interned(["a"]))
 
 
+@pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
+def test_a_response_is_joined_once_for_all_who_are_told_the_same(incremental):
+    batch = Batch([Encoded("a", b"1")], ["b"])
+    first, again, other, fresh = (
+        response(CLUSTER, of, version, f"{version}/1", incremental=incremental)
+        for of, version in ((batch, "v1"), (batch, "v1"), (batch, "v20"), (Batch(batch.resources, ["b"]), "v20"))
+    )
+    assert first is again
+    assert first != other == fresh
+
+
 def test_what_is_kept_is_bounded_in_bytes():
     batches = Batches(room=1000)
     for n in range(100):

@@ -48,6 +48,7 @@ class Client:
         self.inbox.clear()
         self.refused.clear()
         self.read: dict[ResourceType, str] = {}  # the last nonces
+        self.nonces: set[str] = set()
         for type_ in TYPES:
             names = sorted(self.names.get(type_, ()))
             versions = {name: version_of(resource(name, it)) for name, it in self.held[type_].items()}
@@ -84,6 +85,8 @@ class Client:
         send = self.session.next()
         if send is not None:
             self.inbox.append(send)
+            assert send.nonce not in self.nonces, "two responses of a stream have one nonce"
+            self.nonces.add(send.nonce)
             for r in send.batch.resources:
                 again = r == resource(r.name, BAD) and (send.type, r.name) in self.refused
                 assert not again, f"{send.type.short} {r.name} is sent again though it was refused"
@@ -124,11 +127,10 @@ class Stream:
         self.batches = Batches()
         self.world = dict.fromkeys(TYPES, EMPTY)
         self.revision = 0
-        self.count = 1
         self.client = Client(self._session())
 
     def _session(self) -> Session:
-        session = Session(f"s{self.count}", self.batches, incremental=self.incremental)
+        session = Session(self.batches, incremental=self.incremental)
         session.changed(self._publication())
         return session
 
@@ -151,7 +153,6 @@ class Stream:
             case ("lapse",):
                 client.session.lapse()
             case ("return",):
-                self.count += 1
                 client.begin(self._session())
 
     def calm(self) -> None:
