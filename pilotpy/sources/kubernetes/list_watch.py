@@ -30,8 +30,10 @@ from pilotpy.sources.kubernetes.wire import Event, Read
 
 _GONE = 410
 _NOT_FOUND = 404
+_TOO_MANY = 429
 _SHORT = timedelta(seconds=1)
 _STUBBORN = 4  # failures in a row of a watch, after which its version is not trusted either
+_GROUPS = "/apis"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -131,7 +133,9 @@ class ListWatch:
     async def _troubled(self, trouble: Trouble, asked: timedelta | None = None) -> None:
         self._count(Happened.FAILED)
         self._listener.troubled(trouble)
-        if isinstance(trouble, Refused) and self._backoff.failures >= _STUBBORN:
+        # Who has too much to do already is not asked for all.
+        refused = isinstance(trouble, Refused) and trouble.status != _TOO_MANY
+        if refused and self._backoff.failures >= _STUBBORN:
             self._version = ""
         await asyncio.sleep(self._backoff.pause(asked).total_seconds())
 
@@ -192,14 +196,19 @@ class ListWatch:
             self._backoff.reset()
 
     async def _is_absent(self) -> bool:
-        """Whether the collection is not installed: its definition is not there either."""
-        if not self._collection.defined:
-            return True
+        """Whether the server says that it does not have the collection. To know nothing of it may be somebody else's 404.
+
+        Kinds of the core are in every server.
+        """
+        group, versions = self._collection.group, self._collection.versions
         try:
-            await self._connection.ask("GET", f"{_DEFINITIONS}/{self._collection.name}")
+            if self._collection.defined:
+                await self._connection.ask("GET", f"{_DEFINITIONS}/{self._collection.name}")
+            elif group:
+                return not wire.groups(await self._connection.ask("GET", _GROUPS)).serve(group, versions)
         except Refused as refused:
-            return refused.status == _NOT_FOUND
-        except Trouble:
+            return self._collection.defined and refused.status == _NOT_FOUND and refused.reason == "NotFound"
+        except (Trouble, msgspec.DecodeError):
             pass
         return False
 
@@ -217,9 +226,12 @@ class ListWatch:
 
 def _page(body: bytes) -> wire.Page:
     try:
-        return wire.page(body)
+        page = wire.page(body)
     except msgspec.DecodeError as error:
         raise Unreachable(f"not a list: {error}") from error
+    if not page.metadata.resource_version:
+        raise Unreachable("not a list: it is of no version")
+    return page
 
 
 def _events(lines: list[bytes]) -> tuple[list[Event], Trouble | None]:

@@ -8,9 +8,10 @@ Source  kubernetes apimachinery meta/v1/types.go (ObjectMeta, ListMeta, Status, 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from sys import intern
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +27,9 @@ class Wire(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """JSON of which only the fields that are used are listed. Lists may be null: Go's empty ones are."""
 
 
+W = TypeVar("W", bound=Wire)
+
+
 class _ListMeta(Wire, frozen=True):
     resource_version: str = ""
     more: str = msgspec.field(default="", name="continue")
@@ -36,6 +40,25 @@ class Page(Wire, frozen=True):
 
     metadata: _ListMeta
     items: tuple[msgspec.Raw, ...] | None = None
+
+
+class _GroupVersion(Wire, frozen=True):
+    version: str
+
+
+class _Group(Wire, frozen=True):
+    name: str
+    versions: tuple[_GroupVersion, ...]
+
+
+class Groups(Wire, frozen=True):
+    """Which groups of kinds an API server has, and in which versions."""
+
+    groups: tuple[_Group, ...]
+
+    def serve(self, group: str, versions: Collection[str]) -> bool:
+        """Whether a group is among them, in one of some versions."""
+        return any(one.version in versions for found in self.groups if found.name == group for one in found.versions)
 
 
 class Event(Wire, frozen=True):
@@ -118,8 +141,22 @@ class Read(NamedTuple):
     instead: Resource[object] | None = None  # stands in where it cannot be used, and nothing good is known
 
 
-page: Final = msgspec.json.Decoder(Page).decode
-event: Final = msgspec.json.Decoder(Event).decode
-versioned: Final = msgspec.json.Decoder(Versioned).decode
-status: Final = msgspec.json.Decoder(Status).decode
-named: Final = msgspec.json.Decoder(Named).decode
+def _decoded(of: type[W]) -> Callable[[bytes | msgspec.Raw], W]:
+    """What decodes JSON of one type. It raises msgspec.DecodeError, also for what is nested too deep to be skipped."""
+    decode = msgspec.json.Decoder(of).decode
+
+    def decoded(text: bytes | msgspec.Raw) -> W:
+        try:
+            return decode(text)
+        except RecursionError as error:
+            raise msgspec.DecodeError("nested too deep") from error
+
+    return decoded
+
+
+page: Final = _decoded(Page)
+groups: Final = _decoded(Groups)
+event: Final = _decoded(Event)
+versioned: Final = _decoded(Versioned)
+status: Final = _decoded(Status)
+named: Final = _decoded(Named)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from datetime import timedelta
 from random import Random
 
@@ -10,10 +11,11 @@ import pytest
 from pilotpy.sources.kubernetes.collection import COLLECTIONS
 from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.list_watch import Happened, ListWatch, Timing
-from tests.sources.kubernetes.server import Server, bookmark, event, failure, listing, stream, thing
+from tests.sources.kubernetes.server import Answer, Server, bookmark, event, failure, listing, stream, thing
 
 CONFIG_MAPS = next(one for one in COLLECTIONS if one.kind == "ConfigMap")
 ROUTES = next(one for one in COLLECTIONS if one.kind == "VirtualService")
+SLICES = next(one for one in COLLECTIONS if one.kind == "EndpointSlice")
 QUICK = Timing(
     stall=timedelta(seconds=0.3),
     absent=timedelta(seconds=0.1),
@@ -151,6 +153,31 @@ CASES = {
         [["not a list"], ["all", "a"]],
         ["list", "list"],
     ),
+    "a list without a version is none": (
+        [listing(""), listing("5", A), SILENCE],
+        [["not a list"], ["all", "a"]],
+        ["list", "list"],
+    ),
+    "a list that is nested without end": (
+        [listing("4")._replace(body=b'{"items": [' + b"[" * 200_000), listing("5", A), SILENCE],
+        [["not a list"], ["all", "a"]],
+        ["list", "list"],
+    ),
+    "an event that is nested without end": (
+        [listing("4", A), stream(b'{"object": ' + b"[" * 200_000 + b"\n"), stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], ["not a watch event"], ["ADDED", "c"]],
+        ["list", "4", "4"],
+    ),
+    "a server that has too much to do is not asked for all": (
+        [listing("4", A), *[failure(429, "TooManyRequests")] * 6, stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], *[["429 TooManyRequests"]] * 6, ["ADDED", "c"]],
+        ["list", *["4"] * 7],
+    ),
+    "a server that says of what every server has that it has it not": (
+        [listing("4", A), failure(404), stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], ["404"], ["ADDED", "c"]],
+        ["list", "4", "4"],
+    ),
     "a server that refuses a version again and again is asked for all": (
         [listing("4", A), *[failure(504, "Timeout")] * 5, listing("9", B), SILENCE],
         [["all", "a"], *[["504 Timeout"]] * 5, ["all", "b"]],
@@ -196,6 +223,36 @@ def test_what_is_not_installed_is_empty_and_looked_for_again():
     found, asked = heard([*missing, NOT_FOUND, listing("4", A), SILENCE], 2, ROUTES)
     assert found == [["all"], ["all", "a"]]
     assert asked[3][0].endswith("/customresourcedefinitions/virtualservices.networking.istio.io")
+
+
+def groups(**versions):
+    """What an API server says that it serves."""
+    found = [{"name": group, "versions": [{"version": version}]} for group, version in versions.items()]
+    return Answer(body=json.dumps({"kind": "APIGroupList", "groups": found}).encode())
+
+
+def test_slices_are_empty_where_the_server_says_that_it_has_none():
+    older = groups(**{"discovery.k8s.io": "v1beta1"})
+    found, asked = heard([failure(404), older, listing("4", A), SILENCE], 2, SLICES)
+    assert found == [["all"], ["all", "a"]]
+    assert asked[1][0] == "/apis"
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [groups(**{"discovery.k8s.io": "v1"}), failure(404), Answer(body=b"<html>"), Answer(body=b"{}"), failure(503)],
+    ids=["it serves them", "it knows nothing at all", "no JSON", "no groups", "it is ill"],
+)
+def test_slices_stay_where_a_server_does_not_say_that_it_has_none(elsewhere):
+    script = [listing("4", A), failure(404), elsewhere, stream(event("ADDED", C), ending="stall")]
+    found, _ = heard(script, 3, SLICES)
+    assert found == [["all", "a"], ["404"], ["ADDED", "c"]]
+
+
+def test_a_kind_stays_whose_definition_is_missing_in_words_that_are_not_an_api_servers():
+    page = Answer(404, b"<html>nothing here</html>")
+    found, _ = heard([listing("4", A), page, page, stream(event("ADDED", C), ending="stall")], 3, ROUTES)
+    assert found == [["all", "a"], ["404"], ["ADDED", "c"]]
 
 
 def test_what_is_installed_and_not_found_keeps_what_it_said():
