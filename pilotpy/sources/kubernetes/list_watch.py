@@ -42,7 +42,7 @@ class Timing(NamedTuple):
 
     page: int = 500  # objects a request
     watch: timedelta = timedelta(minutes=5)  # that a stream lasts at least, before the server ends it
-    stall: timedelta = timedelta(seconds=100)  # without a line; bookmarks come every minute
+    stall: timedelta = timedelta(minutes=3)  # without a line; bookmarks come every minute, a first one after two
     absent: timedelta = timedelta(seconds=60)  # between looks for what is not installed
     pause: timedelta = timedelta(milliseconds=250)  # after a first failure; twice as long after each one more
     longest_pause: timedelta = timedelta(seconds=30)
