@@ -196,7 +196,7 @@ class ListWatch:
             self._backoff.reset()
 
     async def _is_absent(self) -> bool:
-        """Whether the server says that it does not have the collection. To know nothing of it may be somebody else's 404.
+        """Whether the server says that it does not have the collection: a mere 404 may be that of somebody in between.
 
         Kinds of the core are in every server.
         """
