@@ -32,16 +32,6 @@ def asynchronous(test):
     return run
 
 
-async def until(holds, seconds: float = 10) -> None:
-    """Wait for something that nobody announces."""
-    async with asyncio.timeout(seconds):
-        while True:
-            outcome = holds()
-            if await outcome if asyncio.iscoroutine(outcome) else outcome:
-                return
-            await asyncio.sleep(0.02)
-
-
 def pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
 

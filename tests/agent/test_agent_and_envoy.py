@@ -8,9 +8,10 @@ from cryptography import x509
 
 from pilotpy.agent.pod_agent import PodAgent
 from tests.agent.envoy import Peer, envoy, free_port, inbound, serve
-from tests.agent.plane import asynchronous, running, until
+from tests.agent.plane import asynchronous, running
 from tests.agent.pods import settings, short_folder
 from tests.agent.tasks import background
+from tests.waiting import until
 
 pytestmark = pytest.mark.envoy
 BOTH = pytest.mark.parametrize("delta", [True, False], ids=["incremental", "state of the world"])

@@ -20,7 +20,8 @@ from pilotpy.agent.dns_proxy import DnsProxy, Resolver
 from pilotpy.agent.name_book import name_book
 from pilotpy.agent.network import PodNetwork
 from pilotpy_protos.istio.networking.nds.v1.nds_pb2 import NameTable
-from tests.agent.plane import asynchronous, until
+from tests.agent.plane import asynchronous
+from tests.waiting import until
 
 HOST = "cart.shop.svc.cluster.local"
 

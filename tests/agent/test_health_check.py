@@ -10,8 +10,9 @@ from pilotpy.agent.app_probes import HttpGet
 from pilotpy.agent.health_check import HealthCheck, Verdict, watch
 from pilotpy.agent.network import PodNetwork
 from pilotpy.agent.relay_session import Health
-from tests.agent.plane import asynchronous, until
+from tests.agent.plane import asynchronous
 from tests.agent.tasks import background
+from tests.waiting import until
 
 GOOD, BAD = Health(healthy=True), Health(healthy=False, reason="status 500")
 CHECK = HealthCheck(success_threshold=2, failure_threshold=3)

@@ -12,8 +12,9 @@ from pilotpy.agent.identity import Identity, Terms, pause
 from pilotpy.agent.key import Key, KeyType
 from pilotpy.agent.signing import signer
 from pilotpy.agent.upstream import Unreachable, Upstream
-from tests.agent.plane import WEB, Issuer, asynchronous, pem, running, until
+from tests.agent.plane import WEB, Issuer, asynchronous, pem, running
 from tests.agent.tasks import background
+from tests.waiting import until
 
 NOW = datetime.now(UTC)
 ISSUER = Issuer()

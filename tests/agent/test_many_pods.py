@@ -16,8 +16,9 @@ from pilotpy.agent.network import PodNetwork
 from pilotpy.agent.pod_agent import PodAgent
 from pilotpy.lab.network import Network
 from pilotpy_protos.istio.networking.nds.v1.nds_pb2 import NameTable
-from tests.agent.plane import asynchronous, running, until
+from tests.agent.plane import asynchronous, running
 from tests.agent.pods import settings, short_folder
+from tests.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces")]
 

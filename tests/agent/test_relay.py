@@ -18,8 +18,9 @@ from pilotpy.xds.resource_type import CLUSTER, HEALTH_URL, LISTENER, NAME_TABLE,
 from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 from pilotpy_protos.istio.mesh.v1alpha1.proxy_config_pb2 import ProxyConfig
 from pilotpy_protos.istio.networking.nds.v1.nds_pb2 import NameTable
-from tests.agent.plane import ADS, Issuer, asynchronous, pem, running, until
+from tests.agent.plane import ADS, Issuer, asynchronous, pem, running
 from tests.agent.pods import settings, short_folder
+from tests.waiting import until
 
 RESOLVER = Resolver(namespace="shop", port=0)
 

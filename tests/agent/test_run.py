@@ -15,9 +15,10 @@ import pytest
 from pilotpy.agent.http_client import Question, asked
 from pilotpy.agent.network import PodNetwork
 from tests.agent.envoy import Peer, free_port, inbound, serve
-from tests.agent.plane import asynchronous, running, until
+from tests.agent.plane import asynchronous, running
 from tests.agent.pods import short_folder
 from tests.agent.tasks import background
+from tests.waiting import until
 
 pytestmark = pytest.mark.envoy
 PILOTPY = Path(sys.executable).with_name("pilotpy")

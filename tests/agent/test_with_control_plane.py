@@ -18,9 +18,10 @@ from pilotpy.agent.envoy_admin import EnvoyAdmin
 from pilotpy.agent.http_client import Question, asked
 from pilotpy.agent.network import PodNetwork
 from tests.agent.envoy import free_port
-from tests.agent.plane import asynchronous, until
+from tests.agent.plane import asynchronous
 from tests.agent.pods import short_folder
 from tests.agent.test_run import command, ready
+from tests.waiting import until
 
 pytestmark = pytest.mark.envoy
 PILOTPY = Path(sys.executable).with_name("pilotpy")

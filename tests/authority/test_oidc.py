@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime
 
@@ -14,6 +13,7 @@ from pilotpy.ops.settings import Wrong
 from pilotpy_ca.jwt import jwks_of, signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey
 from tests.authority.plane import SETTINGS, Workload, names, plane
+from tests.waiting import until
 from tests.xds.test_edge import asynchronous
 from tests.xds.test_jwks import plain, server
 
@@ -34,9 +34,7 @@ async def test_a_token_of_a_trusted_issuer_gets_a_certificate_once_its_keys_are_
         rule = json.dumps({"issuer": ISSUER, "jwks_uri": f"{own}/keys", "audiences": ["mesh"]})
         async with plane(tmp_path, settings=SETTINGS._replace(jwt_rule=rule)) as served:
             counted = served.server.instruments.metrics.registry.get_sample_value
-            async with asyncio.timeout(10):
-                while not counted(KEYS_FETCHED):  # noqa: ASYNC110  # what a person sees is looked at, nobody is told
-                    await asyncio.sleep(0.01)
+            await until(lambda: counted(KEYS_FETCHED))
             chain = await served.certificate(Workload(), token())
             assert names(chain) == ["spiffe://cluster.local/ns/bank/sa/teller"]
             with pytest.raises(grpc.aio.AioRpcError) as refused:

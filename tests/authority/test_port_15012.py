@@ -16,6 +16,7 @@ from pilotpy_ca.jwt import signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
 from tests.authority.plane import CREATE, SETTINGS, Plane, Workload, bearer, end_of, names, plane, shown_to
+from tests.waiting import until
 from tests.xds.client import OPTIONS, Client, node_id
 from tests.xds.test_edge import asynchronous
 
@@ -158,9 +159,11 @@ async def test_a_certificate_of_another_trust_domain_ends_in_the_handshake(tmp_p
         moved = mesh + "data: {mesh: 'trustDomain: elsewhere'}\n---\n"
         (served.folder / "settings.yaml").write_text(moved)
         workload = Workload()
-        async with asyncio.timeout(10):
-            while names(await served.certificate(workload, served.token("web")))[0] == WEB:  # noqa: ASYNC110  # asked anew
-                await asyncio.sleep(0.05)
+
+        async def moved_too():
+            return names(await served.certificate(workload, served.token("web")))[0] != WEB
+
+        await until(moved_too)
         async with served.proxy(identity=identity) as client:
             assert (await end_of(client))[0] is grpc.StatusCode.UNAVAILABLE
 
@@ -232,12 +235,12 @@ async def test_its_certificate_has_istiods_names_and_is_renewed_under_open_strea
         mesh = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
         text = mesh + "data: {mesh: 'defaultConfig: {discoveryAddress: \"plane.example:15012\"}'}\n"
         (served.folder / "settings.yaml").write_text(text)
-        async with asyncio.timeout(10):
-            while True:
-                second = await asyncio.to_thread(shown_to, served.server.secure_address, served.roots)
-                if second.serial_number != first.serial_number:
-                    break
-                await asyncio.sleep(0.1)
+
+        async def renewed():
+            second = await asyncio.to_thread(shown_to, served.server.secure_address, served.roots)
+            return second.serial_number != first.serial_number
+
+        await until(renewed)
         await client.ask(SECRET, ["kubernetes://none"])
         await client.ask(LISTENER)
         assert (await client.response()).type_url == LISTENER.url

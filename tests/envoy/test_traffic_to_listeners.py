@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -16,6 +15,7 @@ from pilotpy_protos.envoy.config.core.v3.base_pb2 import TrafficDirection
 from tests.compile.listening import listened
 from tests.envoy.verdict import ENVOY
 from tests.mesh.world import PLAINTEXT, World
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.envoy
 
@@ -92,13 +92,7 @@ spec: {{ingress: [{{port: {{number: {port}, protocol: {protocol}, name: p}}, bin
 
 def connected(port: int) -> socket.socket:
     """A connection to a server that may still be starting."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=10)
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline, "Envoy does not listen"
-            time.sleep(0.02)
+    return eventually(lambda: socket.create_connection(("127.0.0.1", port), timeout=10), passing=ConnectionRefusedError)
 
 
 def greet(connection: socket.socket) -> None:

@@ -5,7 +5,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import h2
 import pytest
 
 from pilotpy.lab import echo
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +24,12 @@ def port():
     identity = json.dumps({"pod": "a-1", "version": "v2"})
     program = [sys.executable, "-I", "-S", echo.__file__, "--ports", str(number)]
     running = subprocess.Popen([*program, "--identity", identity, "--packages", packages])
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            socket.create_connection(("127.0.0.1", number)).close()
-            break
-        except OSError:
-            time.sleep(0.01)
-    yield number
-    running.terminate()
-    running.wait()
+    try:
+        eventually(lambda: socket.create_connection(("127.0.0.1", number)), passing=OSError).close()
+        yield number
+    finally:
+        running.terminate()
+        running.wait()
 
 
 def asked(port, path="/", **headers):

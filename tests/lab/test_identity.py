@@ -14,7 +14,7 @@ from pilotpy_ca.commands import Happened, Revoke, Rotate, Show
 from pilotpy_ca.control import ask
 from pilotpy_ca.terms import Terms
 from tests.lab.requests import app, load
-from tests.lab.test_lab import until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.envoy, pytest.mark.timeout(120)]
 
@@ -113,7 +113,7 @@ def test_a_server_of_another_name_is_refused_and_the_user_told_why(running):
     (line,) = [line for line in analyzed(running).splitlines() if "PP0448" in line]
     assert f"mesh.yaml:{1 + MESH.splitlines().index('    tls: ' + WRONG)})" in line
     assert f"its servers are {spiffe('server')}; requests get 503" in line
-    until(lambda: re.search(r'" 503 .*CERTIFICATE_VERIFY_FAILED.*SAN.*sa/server.*mistaken', log.read_text()))
+    eventually(lambda: re.search(r'" 503 .*CERTIFICATE_VERIFY_FAILED.*SAN.*sa/server.*mistaken', log.read_text()))
 
 
 def test_certificates_and_the_root_change_under_load_without_a_failed_request(running):
@@ -122,7 +122,7 @@ def test_certificates_and_the_root_change_under_load_without_a_failed_request(ru
     with load("client-v1", "http://server/", LIFE + 2) as result:
         assert isinstance(told(running, Rotate()), Happened)
         # The others' certificates last for a day: nobody waits for that here.
-        until(lambda: told(running, Show()).status.signers[0].id != before[0].id)
+        eventually(lambda: told(running, Show()).status.signers[0].id != before[0].id)
     assert result["failures"] == []
     assert result["counts"]["v1"] > 500
     assert all(received(running, account) > number for account, number in held.items())
@@ -134,7 +134,7 @@ def test_certificates_and_the_root_change_under_load_without_a_failed_request(ru
 def test_traffic_goes_on_while_the_control_plane_is_away_for_longer_than_a_grace(running):
     names = ("client", "server")
     held = {name: received(running, name) for name in names}
-    until(lambda: all(received(running, name) > held[name] for name in names), LIFE)
+    eventually(lambda: all(received(running, name) > held[name] for name in names), LIFE)
     # Fresh certificates: half of their life is their grace, in which the next ones are asked for in vain.
     with load("client-v1", "http://server/", LIFE * 0.9) as result:
         commands.plane(up=False)
@@ -144,18 +144,18 @@ def test_traffic_goes_on_while_the_control_plane_is_away_for_longer_than_a_grace
         assert {name: received(running, name) for name in names} == held
         commands.plane(up=True)
         assert time.monotonic() - gone > LIFE / 2
-        until(lambda: all(received(running, name) > held[name] for name in names))
+        eventually(lambda: all(received(running, name) > held[name] for name in names))
     assert result["failures"] == []
     assert result["counts"]["v1"] > 500
-    until(lambda: commands.status().settled)
+    eventually(lambda: commands.status().settled)
 
 
 def test_a_revoked_workload_is_turned_out(running, record_property):
     with load("doomed-v1", "http://server/", 12) as doomed, load("client-v1", "http://server/", 12) as other:
-        until(lambda: status(running, "doomed-v1", "http://server/") == "200")
+        eventually(lambda: status(running, "doomed-v1", "http://server/") == "200")
         revoked = time.time()
         assert isinstance(told(running, Revoke(spiffe("doomed"), ban=True)), Happened)
-        until(lambda: status(running, "doomed-v1", "http://server/") == "503")
+        eventually(lambda: status(running, "doomed-v1", "http://server/") == "503")
     taken = doomed["last"] - revoked
     record_property("seconds from the command to the last answer", round(taken, 2))
     sys.stdout.write(f"revoked: {taken:.2f} s from the command to the last answer\n")

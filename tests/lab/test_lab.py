@@ -16,6 +16,7 @@ import pytest
 from pilotpy.lab import commands
 from tests.lab.conftest import processes
 from tests.lab.requests import app
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.envoy, pytest.mark.timeout(120)]
 
@@ -24,14 +25,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.envoy, pytest.mark.timeout(120)]
 def running(lab):
     lab.write("apps.yaml", app("client") + app("server"))
     return lab.up("server:80")
-
-
-def until(condition, seconds=20):
-    """Wait for something that nobody announces to a test."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 def test_a_request_goes_through_both_envoys(running):
@@ -46,7 +39,8 @@ def test_under_tproxy_the_application_sees_its_clients_address(running):
     if running.state.own_user:
         pytest.skip("Envoy has no user of its own here")
     running.write("open.yaml", app("open", annotations={"sidecar.istio.io/interceptionMode": "TPROXY"}))
-    until(lambda: commands.status().settled and any(pod.name.startswith("open-") for pod in commands.status().pods))
+    eventually(lambda: any(pod.name.startswith("open-") for pod in commands.status().pods))
+    eventually(lambda: commands.status().settled)
     client = commands.pod_named(commands.status(), "client-v1")
     server = commands.pod_named(commands.status(), "open-v1")
     assert running.curl("client-v1", "http://open/")["from"].startswith(f"{client.address}:")
@@ -78,11 +72,11 @@ def test_envoy_runs_as_its_own_user_or_in_a_user_namespace(running):
 
 def test_pods_come_and_go_with_the_folder(running):
     running.write("more.yaml", app("extra", replicas=2))
-    until(lambda: len([pod for pod in commands.status().pods if pod.name.startswith("extra-")]) == 2)
-    until(lambda: commands.status().settled)
+    eventually(lambda: len([pod for pod in commands.status().pods if pod.name.startswith("extra-")]) == 2)
+    eventually(lambda: commands.status().settled)
     assert running.curl("client-v1", "http://extra/")["pod"].startswith("extra-v1-")
     (running.folder / "more.yaml").unlink()
-    until(lambda: not [pod for pod in commands.status().pods if pod.name.startswith("extra-")])
+    eventually(lambda: not [pod for pod in commands.status().pods if pod.name.startswith("extra-")])
     assert running.curl("client-v1", "http://server/")["version"] == "v1"
 
 
@@ -90,7 +84,7 @@ def test_a_new_service_reaches_running_pods_on_a_port_of_its_own(running):
     before = {pod.name for pod in commands.status().pods}
     other = app("server").split("---")[1].replace("name: server", "name: other").replace("8080", "8081")
     running.write("other.yaml", other)
-    until(lambda: "server-v1" in running.run("client-v1", "curl", "-sS", "http://other/", check=False))
+    eventually(lambda: "server-v1" in running.run("client-v1", "curl", "-sS", "http://other/", check=False))
     assert {pod.name for pod in commands.status().pods} == before
     (running.folder / "other.yaml").unlink()
 
@@ -100,21 +94,22 @@ def test_a_program_that_cannot_run_is_told(running):
     running.write("broken.yaml", broken)
     log = running.home / "pilotpy" / "lab.log"
     # 127: there is none; 126: there may be one, in a folder of PATH that this user may not look into.
-    until(lambda: re.search("app ended with status 12[67]", log.read_text()))
+    eventually(lambda: re.search("app ended with status 12[67]", log.read_text()))
     (running.folder / "broken.yaml").unlink()
-    until(lambda: commands.status().settled)
+    eventually(lambda: commands.status().settled)
 
 
 def test_what_is_wrong_is_told_where_the_lab_runs_as_soon_as_it_is_written(running):
     log = running.home / "pilotpy" / "lab.log"
     running.write("torn.yaml", "kind: [")
-    until(lambda: re.search(r"Error \[PP0001\] \(.*torn\.yaml:2\)", log.read_text()))
+    eventually(lambda: re.search(r"Error \[PP0001\] \(.*torn\.yaml:2\)", log.read_text()))
     (running.folder / "torn.yaml").unlink()
     rule = {"hosts": ["server"], "http": [{"route": [{"destination": {"host": "server", "subset": "none"}}]}]}
     meta = {"name": "lost", "namespace": "default"}
     lost = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": rule}
     running.write("lost.yaml", json.dumps(lost))
-    until(lambda: re.search(r"Error \[IST0101\] \(VirtualService default/lost\) \(.*lost\.yaml:1\)", log.read_text()))
+    told = re.compile(r"Error \[IST0101\] \(VirtualService default/lost\) \(.*lost\.yaml:1\)")
+    eventually(lambda: told.search(log.read_text()))
     (running.folder / "lost.yaml").unlink()
 
 
@@ -122,8 +117,8 @@ def test_an_application_that_dies_is_started_again(running):
     listing = running.run("server-v1", "ps", "-ewwo", "pid,args")
     echo, *_ = [line.split()[0] for line in listing.splitlines() if '"server-v1' in line and "echo.py" in line]
     running.run("server-v1", "kill", "-9", echo)
-    until(lambda: not commands.status().settled)
-    until(lambda: commands.status().settled)
+    eventually(lambda: not commands.status().settled)
+    eventually(lambda: commands.status().settled)
     assert running.curl("client-v1", "http://server/")["version"] == "v1"
 
 
@@ -154,8 +149,8 @@ def test_a_killed_lab_leaves_nothing(lab, victim):
     own = Path(f"/proc/{lab.state.pid}/ns/pid").readlink().name
     parent = int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{lab.state.pid}/status").read_text())[1])
     os.kill(lab.state.pid if victim == "the lab" else parent, signal.SIGKILL)
-    until(lambda: own not in processes(), seconds=5)
-    until(lambda: commands.status() is None, seconds=5)
+    eventually(lambda: own not in processes(), patience=5)
+    eventually(lambda: commands.status() is None, patience=5)
 
 
 def test_ctrl_c_leaves_nothing(lab):
@@ -165,7 +160,7 @@ def test_ctrl_c_leaves_nothing(lab):
         [sys.executable, "-c", up], cwd=lab.folder, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as shell:
         try:
-            until(lambda: (found := commands.status()) is not None and found.settled)
+            eventually(lambda: (found := commands.status()) is not None and found.settled)
             own = Path(f"/proc/{commands.status().pid}/ns/pid").readlink().name
             os.killpg(shell.pid, signal.SIGINT)
             said, _ = shell.communicate(timeout=20)

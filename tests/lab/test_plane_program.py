@@ -6,8 +6,9 @@ from pilotpy.lab.news import News, Report
 from pilotpy.lab.plane_program import LabFolder
 from pilotpy.model.resource import Ref
 from pilotpy.sources.rollout import PodState
-from tests.agent.plane import asynchronous, until
+from tests.agent.plane import asynchronous
 from tests.lab.requests import app
+from tests.waiting import until
 
 POD = "server-v1"
 

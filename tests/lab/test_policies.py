@@ -12,7 +12,7 @@ from pilotpy_ca.jwt import jwks_of, signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey
 from tests.lab.requests import app
 from tests.lab.test_identity import analyzed, status
-from tests.lab.test_lab import until
+from tests.waiting import eventually
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 DOOR = Path(__file__).with_name("door.py")
@@ -241,6 +241,6 @@ def test_an_agent_answers_for_names_that_only_the_mesh_knows(running):
 
 def test_an_edited_policy_is_soon_in_force(running):
     running.write("policies.yaml", policies().replace("sa/friend", "sa/stranger"))
-    until(lambda: status(running, "stranger-v1", "http://guarded/") == "200", 3)
+    eventually(lambda: status(running, "stranger-v1", "http://guarded/") == "200", 3)
     # What is open when the policy changes may end in peace, with one more answer.
-    until(lambda: status(running, "friend-v1", "http://guarded/") == "403", 3)
+    eventually(lambda: status(running, "friend-v1", "http://guarded/") == "403", 3)

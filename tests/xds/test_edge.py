@@ -17,6 +17,7 @@ from pilotpy.xds.names import MOST
 from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from pilotpy_protos.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+from tests.waiting import until
 from tests.xds.client import Client, resources_in
 from tests.xds.world import BY_TYPE, COLLECTIONS, FAST, World, put, running, view
 
@@ -33,6 +34,12 @@ def asynchronous(test):
     run.__signature__ = __import__("inspect").signature(test)
     run.pytestmark = getattr(test, "pytestmark", [])
     return run
+
+
+def finished(world):
+    """The latest change's record, once all have answered it: what a person sees."""
+    records = world.instruments.timeline.records()
+    return records[-1] if records and records[-1].finished is not None else None
 
 
 @BOTH
@@ -79,10 +86,8 @@ async def test_each_change_has_its_timeline():
             await client.response()
         await one.answer(CLUSTER.url)
         await other.answer(CLUSTER.url, error="Error adding/updating cluster(s) new: no")
-        async with asyncio.timeout(5):
-            while not (records := world.instruments.timeline.records()) or records[-1].finished is None:  # noqa: ASYNC110  # what a person sees is looked at, nobody is told
-                await asyncio.sleep(0.01)
-    (record,) = records
+        record = await until(lambda: finished(world))
+    assert world.instruments.timeline.records() == [record]
     assert record.causes == ("new",)
     assert record.outcomes == {Outcome.ACKED: 1, Outcome.REFUSED: 1}
     assert record.seen <= record.compiled <= record.first_sent <= record.last_sent <= record.finished
@@ -199,8 +204,7 @@ async def test_a_client_that_leaves_a_large_response_unread_holds_up_nobody():
         await world.compiler.caught_up()
         async with Client(world.address) as slow, Client(world.address) as client:
             await slow.ask(CLUSTER)
-            while not world.edge.connections:  # noqa: ASYNC110  # as above
-                await asyncio.sleep(0.01)
+            await until(lambda: world.edge.connections)
             await client.ask(CLUSTER)
             assert len((await client.response()).resources) == 30_000
 
@@ -213,9 +217,7 @@ async def test_who_hangs_up_leaves_nothing_behind():
             await client.ask(CLUSTER)
             await client.response()
             assert len(world.edge.connections) == 1
-        async with asyncio.timeout(5):
-            while world.edge.connections:  # noqa: ASYNC110  # as above
-                await asyncio.sleep(0.01)
+        await until(lambda: not world.edge.connections)
         assert b"pilot_xds{" not in generate_latest(world.instruments.metrics.registry)
         assert not world.compiler._users
         assert not world.compiler._seats
@@ -255,10 +257,8 @@ async def test_endpoints_that_leave_before_the_rest_is_compiled_are_followed_to_
         pushed = await client.response()
         assert set(resources_in(pushed)) == {"a"}
         await client.answer(ENDPOINT.url)
-        async with asyncio.timeout(5):
-            while not (records := world.instruments.timeline.records()) or not records[-1].finished:  # noqa: ASYNC110  # as above
-                await asyncio.sleep(0.01)
-    assert records[-1].causes == ("a",)
-    assert records[-1].outcomes == {Outcome.ACKED: 1}
-    assert records[-1].sent == 1
+        record = await until(lambda: finished(world))
+    assert record.causes == ("a",)
+    assert record.outcomes == {Outcome.ACKED: 1}
+    assert record.sent == 1
     assert b"pilot_proxy_convergence_time_count 1.0" in generate_latest(world.instruments.metrics.registry)

@@ -15,6 +15,7 @@ from pilotpy.ops.settings import Settings
 from pilotpy.sources.folder import Folder
 from pilotpy.xds.jwks import Refused
 from pilotpy.xds.key_keeper import KeyKeeper, Rhythm
+from tests.waiting import until
 from tests.xds.test_edge import asynchronous
 from tests.xds.test_jwks import KEYS, keys, server
 
@@ -101,6 +102,4 @@ async def test_a_control_plane_fetches_what_a_new_policy_names(tmp_path):
     async with server(keys) as own, following(Folder([tmp_path]), NOWHERE) as served:
         (tmp_path / "policy.yaml").write_text(POLICY.format(own=own))
         source = KeySource(f"{own}/keys", "", timedelta(seconds=5))
-        async with asyncio.timeout(10):
-            while not served.compiler.engine.ask(key_set, source).text:  # noqa: ASYNC110 - nobody tells of answers
-                await asyncio.sleep(0.01)
+        await until(lambda: served.compiler.engine.ask(key_set, source).text)

@@ -24,6 +24,7 @@ from pilotpy_protos.envoy.extensions.filters.http.router.v3.router_pb2 import Ro
 from pilotpy_protos.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
+from tests.waiting import until
 from tests.xds.client import node_id
 from tests.xds.test_edge import asynchronous
 from tests.xds.world import THING, World, running
@@ -143,19 +144,11 @@ class Envoy:
 
     async def until(self, holds, seconds: float = 10) -> None:
         """Wait for a condition on this Envoy."""
-        seen = None
         try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    try:
-                        seen = await holds(self)
-                    except OSError:
-                        seen = None  # not up yet
-                    if seen:
-                        return
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise AssertionError(f"did not come true; {await self.stats()}") from None
+            await until(lambda: holds(self), seconds, passing=OSError)  # it may not be up yet
+        except AssertionError as never:
+            never.add_note(str(await self.stats()))
+            raise
 
 
 @asynccontextmanager
@@ -211,9 +204,7 @@ async def test_envoy_starts_takes_changes_and_lets_go_of_what_is_gone(api, tmp_p
             stats = await proxy.stats()
             assert not rejected(stats)
             assert stats["listener_manager.total_listeners_warming"] == 0
-            async with asyncio.timeout(5):
-                while any(r.finished is None for r in world.instruments.timeline.records()):  # noqa: ASYNC110  # a page
-                    await asyncio.sleep(0.01)
+            await until(lambda: all(one.finished is not None for one in world.instruments.timeline.records()))
 
 
 @BOTH
@@ -228,9 +219,7 @@ async def test_what_envoy_refuses_is_told_in_its_words_and_holds_up_nothing_else
             await proxy.until(connections("a", 7))
             (connection,) = world.edge.connections.values()
             watch = connection.session.watches[CLUSTER.url]
-            async with asyncio.timeout(5):
-                while not watch.refused:  # noqa: ASYNC110  # the state that a person sees
-                    await asyncio.sleep(0.01)
+            await until(lambda: watch.refused)
             assert set(watch.refused) == {"b"}
             assert "b" in watch.error
             assert set(await proxy.clusters()) == {"a", "b"}
