@@ -40,7 +40,8 @@ class Connection:
     def __init__(self, login: Login) -> None:
         self._login = login
         self._entering = asyncio.Lock()
-        self._session: _Session | None = None
+        self._session: _Session | None = None  # of the last login
+        self._spent: set[_Session] = set()  # of those before, as long as something of theirs is under way
 
     async def ask(  # noqa: PLR0913 - a request has these parts
         self,
@@ -80,40 +81,46 @@ class Connection:
 
     async def close(self) -> None:
         """End all that is under way."""
-        session, self._session = self._session, None
-        if session is not None:
-            pool = session.rest.pool_manager
-            if pool is not None and pool.connector is not None:
-                await pool.connector.close(abort_ssl=True)
-            await session.rest.close()
+        sessions, self._session, self._spent = [*self._spent, self._session], None, set()
+        for session in sessions:
+            if session is not None:
+                await session.close()
 
     @contextlib.asynccontextmanager
     async def _answer(self, asked: _Asked) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that is a success; with a new login, where the first one says that nobody is logged in."""
         with _told():
-            answer = await self._send(asked)
-            try:
+            async with contextlib.AsyncExitStack() as inside:
+                session = await inside.enter_async_context(self._using(None))
+                answer = await session.send(asked)
+                if answer.status == 401:
+                    answer.close()
+                    session = await inside.enter_async_context(self._using(session))
+                    answer = await session.send(asked)
+                inside.callback(_hang_up, answer)
                 if answer.status >= 400:
                     raise _refusal(answer, await answer.read())
                 yield answer
-            finally:
-                _hang_up(answer)
 
-    async def _send(self, asked: _Asked) -> aiohttp.ClientResponse:
-        """An answer of any status; a second one, with a new login, where the first says that nobody is logged in."""
-        session = await self._entered(None)
-        answer = await session.send(asked)
-        if answer.status != 401:
-            return answer
-        answer.close()
-        session = await self._entered(session)
-        return await session.send(asked)
+    @contextlib.asynccontextmanager
+    async def _using(self, spent: _Session | None) -> AsyncIterator[_Session]:
+        """A session that is not the one that is spent. What others do in that one goes on, and then it is closed."""
+        session = await self._entered(spent)
+        session.users += 1
+        try:
+            yield session
+        finally:
+            session.users -= 1
+            if session in self._spent and not session.users:
+                self._spent.discard(session)
+                await session.close()
 
     async def _entered(self, spent: _Session | None) -> _Session:
-        """A session that is not the one that is spent."""
         async with self._entering:
             if self._session is None or self._session is spent:
                 configuration = await self._login()
-                await self.close()
+                if self._session is not None:
+                    self._spent.add(self._session)
                 self._session = _Session(configuration)
             return self._session
 
@@ -142,9 +149,10 @@ class _Session:
     """One login."""
 
     def __init__(self, configuration: Configuration) -> None:
+        self.users = 0  # requests under way
         self._configuration = configuration
         try:
-            self.rest: RESTClientObject = _Transport(configuration)
+            self._rest: RESTClientObject = _Transport(configuration)
         except (OSError, ValueError) as error:  # certificates that are missing or none
             raise Unusable(str(error)) from error
 
@@ -155,11 +163,18 @@ class _Session:
         if token:
             headers["Authorization"] = token
         url = f"{self._configuration.host}{asked.target}"
-        answer = await self.rest.request(
+        answer = await self._rest.request(
             asked.method, url, headers=headers, body=asked.body, _request_timeout=asked.limits
         )
         response: aiohttp.ClientResponse = answer.response
         return response
+
+    async def close(self) -> None:
+        """End all that is under way."""
+        pool = self._rest.pool_manager
+        if pool is not None and pool.connector is not None:
+            await pool.connector.close(abort_ssl=True)
+        await self._rest.close()
 
 
 @contextlib.asynccontextmanager

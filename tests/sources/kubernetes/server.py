@@ -20,6 +20,7 @@ class Answer(NamedTuple):
     headers: tuple[str, ...] = ()
     chunked: bool = False  # a stream
     ending: str = "end"  # "cut": the connection breaks; "stall": nothing more comes, and nothing is closed
+    held: bool = False  # of its body, nothing is sent before the server is told to
 
 
 def thing(name: str, version: str = "1", **data: str) -> Object:
@@ -59,6 +60,7 @@ class Server:
         self._script = list(script)
         self.asked: list[tuple[str, dict[str, str]]] = []  # paths and queries
         self.tokens: list[str] = []
+        self.go_on = asyncio.Event()  # with answers that are held
 
     async def login(self) -> Configuration:
         configuration = Configuration()
@@ -88,12 +90,31 @@ class Server:
                 self.asked.append((target.path, dict(parse_qsl(target.query))))
                 self.tokens += [one.partition(": ")[2] for one in headers if one.lower().startswith("authorization")]
                 answer = self._script.pop(0) if self._script else Answer(chunked=True, ending="stall")
-                if not await _answered(answer, writer):
+                if not await self._answered(answer, writer):
                     return
         except (ConnectionError, asyncio.CancelledError):
             return
         finally:
             writer.close()
+
+    async def _answered(self, answer: Answer, writer: asyncio.StreamWriter) -> bool:
+        """Whether the connection can be used again."""
+        length = "Transfer-Encoding: chunked" if answer.chunked else f"Content-Length: {len(answer.body)}"
+        head = "\r\n".join((f"HTTP/1.1 {answer.status} Told", length, *answer.headers))
+        writer.write(f"{head}\r\n\r\n".encode())
+        if answer.held:
+            await self.go_on.wait()
+        if not answer.chunked:
+            writer.write(answer.body)
+        elif answer.body:
+            writer.write(f"{len(answer.body):x}\r\n".encode() + answer.body + b"\r\n")
+        await writer.drain()
+        if answer.ending == "stall":
+            await asyncio.Event().wait()
+        if answer.chunked and answer.ending == "end":
+            writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return answer.ending == "end"
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
@@ -101,21 +122,3 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
         return await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         return b""
-
-
-async def _answered(answer: Answer, writer: asyncio.StreamWriter) -> bool:
-    """Whether the connection can be used again."""
-    length = "Transfer-Encoding: chunked" if answer.chunked else f"Content-Length: {len(answer.body)}"
-    head = "\r\n".join((f"HTTP/1.1 {answer.status} Told", length, *answer.headers))
-    writer.write(f"{head}\r\n\r\n".encode())
-    if not answer.chunked:
-        writer.write(answer.body)
-    elif answer.body:
-        writer.write(f"{len(answer.body):x}\r\n".encode() + answer.body + b"\r\n")
-    await writer.drain()
-    if answer.ending == "stall":
-        await asyncio.Event().wait()
-    if answer.chunked and answer.ending == "end":
-        writer.write(b"0\r\n\r\n")
-    await writer.drain()
-    return answer.ending == "end"

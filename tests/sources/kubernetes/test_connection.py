@@ -9,7 +9,7 @@ import yaml
 
 from pilotpy.sources.kubernetes.connection import connected, default_login, written_login
 from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
-from tests.sources.kubernetes.server import Answer, Server, failure, listing
+from tests.sources.kubernetes.server import Answer, Server, failure, listing, stream
 
 EXEC = "client.authentication.k8s.io/v1"
 
@@ -119,3 +119,45 @@ def test_a_kubeconfig_that_is_none_is_said(tmp_path, text):
 def test_a_kubeconfig_that_is_not_there_is_said(tmp_path):
     with pytest.raises(Unusable):
         asyncio.run(default_login(tmp_path / "none")())
+
+
+def test_a_new_login_leaves_alone_what_is_under_way():
+    async def story():
+        late = stream(b"late\n")._replace(held=True)
+        server = Server([late, failure(401, "Unauthorized"), listing("1"), listing("2")])
+        async with server.running(), connected(server.login) as connection:
+            lines = connection.lines("/watched", {}, timedelta(seconds=60))
+            assert await anext(lines) == []
+            assert await read(connection)
+            server.go_on.set()
+            async with asyncio.timeout(5):
+                assert [line async for line in lines] == [[b"late"]]
+            assert b'"2"' in await read(connection)
+
+    asyncio.run(story())
+
+
+def test_who_is_about_to_ask_while_another_logs_in_anew_is_answered():
+    async def story():
+        server = Server([failure(401, "Unauthorized"), listing("1"), listing("2")])
+        asking, renewed = asyncio.Event(), asyncio.Event()
+        async with server.running():
+
+            async def token(configuration):
+                if asyncio.current_task().get_name() == "slow":
+                    asking.set()
+                    await renewed.wait()
+
+            async def login():
+                configuration = await server.login()
+                configuration.refresh_api_key_hook = token
+                return configuration
+
+            async with connected(login) as connection:
+                slow = asyncio.create_task(connection.ask("GET", "/slow"), name="slow")
+                await asking.wait()
+                assert await read(connection)
+                renewed.set()
+                assert b'"2"' in await slow
+
+    asyncio.run(story())
