@@ -25,15 +25,16 @@ def interned(names: Iterable[str]) -> Names:
 
     Raises `TooManyNames` above `MOST` names or `MOST_CHARACTERS`.
     """
-    found = frozenset(map(sys.intern, names))
+    found = frozenset(names)
     if not found:
         return NO_NAMES
+    known = _known.get(hash(found))
+    if known == found:
+        return known
     if len(found) > MOST or sum(map(len, found)) > MOST_CHARACTERS:
         raise TooManyNames(
             f"a stream may subscribe to {MOST} names ({MOST_CHARACTERS} characters) of one type, not to {len(found)}"
         )
-    known = _known.get(hash(found))
-    if known == found:
-        return known
+    found = frozenset(map(sys.intern, found))
     _known[hash(found)] = found
     return found
