@@ -2,21 +2,23 @@
 
 Each key of such a Secret is a cluster's name, its value a kubeconfig. Clusters come and go with their Secrets; where a
 kubeconfig changes, all is heard by the new one before the old one is left. What is wrong with one cluster disturbs no
-other, and after a while keeps nobody waiting. Source: istio pkg/kube/multicluster/secretcontroller.go.
+other, and after a while keeps nobody waiting. Source: istio pkg/kube/multicluster/{secretcontroller,cluster}.go.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from datetime import timedelta
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
 from pilotpy.model.resource import Finding, Ref, Severity
+from pilotpy.ops.logs import fields
 from pilotpy.schema import codes
 from pilotpy.sources.change import Change
 from pilotpy.sources.kubernetes.cluster import Cluster, Count
@@ -30,6 +32,7 @@ from pilotpy.sources.layers import Layers
 
 PATIENCE: Final = timedelta(seconds=30)
 _NO_SETTINGS: Final = Ref("ConfigMap", "", "")
+_LOG: Final = logging.getLogger("pilotpy.kubernetes")
 
 
 class Follow(NamedTuple):
@@ -39,6 +42,15 @@ class Follow(NamedTuple):
     random: Random
     timing: Timing
     patience: timedelta = PATIENCE  # for how long one that is not heard keeps others waiting
+    late: Callable[[str], None] = lambda cluster: None  # noqa: ARG005  # called for each that has done so
+
+
+class State(NamedTuple):
+    """How it stands with one of the other clusters."""
+
+    cluster: str
+    secret: Ref
+    sync: Literal["synced", "syncing", "timeout", "closed"]
 
 
 class Member:
@@ -53,43 +65,64 @@ class Member:
         self._stir = stir
         self.connection: Connection | None = None  # once it is there
         self._cluster: Cluster | None = None
-        self._unusable: Unusable | None = None
+        self._end: Exception | None = None  # why it is followed no longer
+        self._is_late = False
+        self._alarm = asyncio.get_running_loop().call_later(follow.patience.total_seconds(), self._ring)
         self._task = asyncio.create_task(self._run(), name=f"cluster {name}")
-        self._task.add_done_callback(lambda _: stir())
 
     @property
     def is_awaited(self) -> bool:
         """Whether it may be heard soon."""
-        return not self.is_heard and self._unusable is None
+        return self.sync == "syncing"
+
+    @property
+    def sync(self) -> Literal["synced", "syncing", "timeout", "closed"]:
+        """How far it is heard."""
+        if self._end is not None:
+            return "closed"
+        return "synced" if self.is_heard else "timeout" if self._is_late else "syncing"
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What keeps it from being heard."""
-        if self._unusable is not None:
-            return (_finding(f"Cluster {self.name} cannot be followed: {self._unusable}"),)
+        if self._end is not None:
+            return (_finding(f"Cluster {self.name} cannot be followed: {self._end}"),)
         found = self._cluster.findings if self._cluster is not None else ()
         return tuple(replace(one, message=f"Cluster {self.name}: {one.message}") for one in found)
 
     def taken(self) -> list[Change]:
-        """What it has said since this was asked last. Raises what it died of."""
-        if self._task.done() and not self._task.cancelled():
-            self._task.result()
+        """What it has said since this was asked last."""
         changes, self.changes = self.changes, []
         return changes
 
     async def leave(self) -> None:
         """Follow it no longer."""
+        self._alarm.cancel()
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
 
     async def _run(self) -> None:
         try:
-            login = written_login(vetted(self.kubeconfig))
-            await login()
+            await self._followed()
         except Unusable as unusable:
-            self._unusable = unusable
-            return
+            self._end = unusable
+        except Exception as fault:  # noqa: BLE001 - of ours; what one cluster says must not cost the others
+            _LOG.critical("cluster not followed any more", extra=fields(cluster=self.name), exc_info=fault)
+            self._end = fault
+        self._stir()
+
+    def _ring(self) -> None:
+        """It has kept others waiting for long enough."""
+        if self.is_awaited:
+            self._is_late = True
+            self._follow.late(self.name)
+            self._stir()
+
+    async def _followed(self) -> None:
+        """Follow it, for ever. Raises `Unusable`."""
+        login = written_login(vetted(self.kubeconfig))
+        await login()
         follow = self._follow
         async with connected(login) as connection:
             self.connection = connection
@@ -131,6 +164,7 @@ class Clusters:
         self._layers: Layers[str] = Layers()
         self._members: dict[str, Member] = {}  # those that are heard, and count
         self._coming: dict[str, Member] = {}  # those that are not heard yet
+        self._origins: dict[str, Ref] = {}  # the Secret of each
         self._doubles: tuple[Finding, ...] = ()
 
     @property
@@ -140,16 +174,20 @@ class Clusters:
         found = [finding for member in members for finding in member.findings]
         return (*found, *self._doubles, *self._secrets.findings)
 
+    @property
+    def states(self) -> list[State]:
+        """How it stands with each, sorted by name. One whose kubeconfig has changed is as it was by the last one."""
+        members = self._coming | self._members
+        return [State(name, self._origins[name], members[name].sync) for name in sorted(members)]
+
     async def watch(self) -> AsyncIterator[list[Change]]:
         """What runs in them, once all are heard that can be in time; then what changes, for ever."""
         told = asyncio.create_task(self._read_secrets(), name="remote secrets")
         told.add_done_callback(lambda _: self._news.set())
-        now = asyncio.get_running_loop().time
         waiting: list[Change] | None = []
-        until = None  # when nobody is waited for any longer
         try:
             while True:
-                await _either(self._news, None if until is None or waiting is None else until - now())
+                await self._news.wait()
                 self._news.clear()
                 if told.done():
                     told.result()
@@ -158,11 +196,9 @@ class Clusters:
                     yield changes
                     continue
                 waiting += changes
-                if self._secrets.is_synced:
-                    until = until or now() + self._follow.patience.total_seconds()
-                    if now() >= until or not any(member.is_awaited for member in self._coming.values()):
-                        yield waiting
-                        waiting = None
+                if self._secrets.is_synced and not any(member.is_awaited for member in self._coming.values()):
+                    yield waiting
+                    waiting = None
         finally:
             told.cancel()
             await asyncio.gather(told, return_exceptions=True)
@@ -224,6 +260,7 @@ class Clusters:
                     doubles.append(_finding(f"Cluster {name} is in two Secrets: this one does not count", ref))
                 else:
                     wanted[name] = kubeconfig
+                    self._origins[name] = ref
         self._doubles = tuple(doubles)
         return wanted
 
@@ -247,9 +284,3 @@ def _finding(message: str, ref: Ref | None = None) -> Finding:
         ref=ref,
         hint="Mend its Secret; what the cluster said last still counts",
     )
-
-
-async def _either(news: asyncio.Event, patience: float | None) -> None:
-    """Wait for news, but not longer than so many seconds."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), patience)
