@@ -21,6 +21,10 @@ class Duration(timedelta):
     """A span of time as users write it, "1.5s" or "1h30m", to the microsecond."""
 
 
+class ShortDuration(Duration):
+    """A span of time in up to four whole numbers with units, "1h30m" or "1s500ms", to the millisecond (GEP-2257)."""
+
+
 class Message(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, repr_omit_defaults=True):
     """A message of an API of which every field is listed; others are unknown fields."""
 
@@ -35,6 +39,10 @@ class Choice(Message, frozen=True):
             chosen = [name for name in names if getattr(self, name) is not None]
             if len(chosen) > 1:
                 raise ValueError(f"Only one of {', '.join(names)} may be set")
+
+
+class Declared(Choice, frozen=True):
+    """A message that definitions declare: what has no default is required, and API servers write the defaults out."""
 
 
 class Part(msgspec.Struct, frozen=True, rename="camel", repr_omit_defaults=True):

@@ -17,7 +17,7 @@ import msgspec
 
 from pilotpy.model.resource import Finding, Meta, Owner, Ref, Resource, Severity
 from pilotpy.schema import codes
-from pilotpy.schema.kinds import IRRELEVANT, IRRELEVANT_GROUPS, RECOGNISED, SCHEMAS, Place, Schema
+from pilotpy.schema.kinds import IRRELEVANT, IRRELEVANT_GROUPS, RECOGNISED, SCHEMAS, Place, Schema, called
 from pilotpy.schema.paths import remove
 from pilotpy.schema.problem import Problem, Problems, bounded
 from pilotpy.schema.problems import custom, problems, unknown_field, without_nulls
@@ -115,12 +115,12 @@ def _resource(schema: Schema, metadata: _Metadata, spec: Any, namespace: str) ->
         ),
         generate_name=metadata.generate_name,
     )
-    return Resource(Ref(schema.kind, where, metadata.name), meta, spec)
+    return Resource(Ref(schema.called, where, metadata.name), meta, spec)
 
 
 def _slowly(schema: Schema, raw: Mapping[str, Any], namespace: str) -> Decoded:
     """The same once more, with everything that is wrong; the resource too, if that is only unknown fields."""
-    ref = _best_ref(schema.kind, raw, namespace if schema.namespaced else "")
+    ref = _best_ref(schema.called, raw, namespace if schema.namespaced else "")
     try:
         found = bounded(_all_problems(schema, raw))
         findings = [problem.finding(ref) for problem in found]
@@ -168,7 +168,7 @@ def _name_problems(metadata: Mapping[str, Any]) -> Problems:
 def _unknown(kind: str, api_version: str, raw: Mapping[str, Any], namespace: str) -> list[Finding]:
     """What there is to say about an object that is not read."""
     group, _, version = api_version.rpartition("/")
-    ref = _best_ref(kind, raw, namespace)
+    ref = _best_ref(called(group, kind), raw, namespace)
 
     def finding(code: str, severity: Severity, message: str, hint: str) -> list[Finding]:
         field = "apiVersion" if "apiVersion" in message else "kind"

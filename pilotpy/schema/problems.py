@@ -6,6 +6,7 @@ others too. Shapes come from msgspec's own description of the types, so the two 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
@@ -15,10 +16,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from pilotpy.model.message import Choice, Duration
+from pilotpy.model.message import Choice, Duration, ShortDuration
 from pilotpy.model.resource import Severity
 from pilotpy.schema import codes
-from pilotpy.schema.durations import duration
+from pilotpy.schema.durations import duration, short_duration
 from pilotpy.schema.paths import below
 from pilotpy.schema.problem import Problem, Problems
 
@@ -45,6 +46,7 @@ def _list(value: Any, shape: inspect.VarTupleType, path: str) -> Problems:
     if not isinstance(value, list | tuple):
         yield _wrong(path, "a list", value)
         return
+    yield from _count(len(value), shape, path)
     for i, one in enumerate(value):
         yield from _problems(one, shape.item_type, below(path, i))
 
@@ -53,8 +55,16 @@ def _mapping(value: Any, shape: inspect.DictType, path: str) -> Problems:
     if not isinstance(value, Mapping):
         yield _wrong(path, "a mapping", value)
         return
+    yield from _count(len(value), shape, path)
     for key, one in value.items():
         yield from _problems(one, shape.value_type, below(path, str(key)))
+
+
+def _count(number: int, shape: inspect.VarTupleType | inspect.DictType, path: str) -> Problems:
+    if shape.min_length is not None and number < shape.min_length:
+        yield Problem(path, f"At least {shape.min_length} of them must be there, found {number}")
+    if shape.max_length is not None and number > shape.max_length:
+        yield Problem(path, f"There may be at most {shape.max_length}, found {number}")
 
 
 def _struct(value: Any, shape: inspect.StructType, path: str) -> Problems:
@@ -113,6 +123,24 @@ def _plain(value: Any, shape: inspect.Type, path: str) -> Problems:
         yield _wrong(path, name, value)._replace(hint="Put it in quotes" if wants_quotes else "")
 
 
+def _text(value: Any, shape: inspect.StrType, path: str) -> Problems:
+    if wrong := list(_plain(value, shape, path)):
+        yield from wrong
+    elif shape.min_length is not None and len(value) < shape.min_length:
+        yield Problem(path, "The text may not be empty")
+    elif shape.max_length is not None and len(value) > shape.max_length:
+        yield Problem(path, f"The text may have at most {shape.max_length} characters, found {len(value)}")
+    elif shape.pattern is not None and not re.search(shape.pattern, value):
+        yield _wrong(path, f"text of the form {shape.pattern}", value)
+
+
+def _described(value: Any, shape: inspect.Metadata, path: str) -> Problems:
+    """A text whose form has a description: what is expected is said in its words."""
+    for problem in _problems(value, shape.type, path):
+        described = (shape.extra_json_schema or {}).get("description")
+        yield _wrong(path, described, value) if isinstance(value, str) and value and described else problem
+
+
 def _integer(value: Any, shape: inspect.IntType, path: str) -> Problems:
     if wrong := list(_plain(value, shape, path)):
         yield from wrong
@@ -121,18 +149,18 @@ def _integer(value: Any, shape: inspect.IntType, path: str) -> Problems:
 
 
 def _one_of(value: Any, shape: inspect.LiteralType, path: str) -> Problems:
-    if not isinstance(value, str) or value not in shape.values:
+    if not isinstance(value, str | int) or isinstance(value, bool) or value not in shape.values:
         words = [str(choice) for choice in shape.values if choice]
-        near = get_close_matches(str(value).upper(), words, n=1)
-        hint = f"Did you mean {near[0]}?" if near else ""
+        near = get_close_matches(str(value).upper(), [word.upper() for word in words], n=1)
+        hint = f"Did you mean {next(word for word in words if word.upper() == near[0])}?" if near else ""
         yield Problem(path, f"Expected one of {', '.join(words)}; found {_shown(value)}", hint)
 
 
-def _duration(value: Any, _shape: inspect.CustomType, path: str) -> Problems:
+def _duration(value: Any, shape: inspect.CustomType, path: str) -> Problems:
     try:
-        custom(Duration, value)
+        custom(shape.cls, value)
     except ValueError as error:
-        yield Problem(path, str(error), "Write a number with a unit: 1.5s, 250ms, 1h30m")
+        yield Problem(path, str(error), "Write a number with a unit: 15s, 250ms, 1h30m")
 
 
 def _time(value: Any, _shape: inspect.DateTimeType, path: str) -> Problems:
@@ -151,7 +179,9 @@ def _bytes(value: Any, _shape: inspect.BytesType, path: str) -> Problems:
 
 _CHECKS: Final[dict[type[inspect.Type], Callable[[Any, Any, str], Problems]]] = {
     **dict.fromkeys(_PLAIN, _plain),
+    inspect.StrType: _text,
     inspect.IntType: _integer,
+    inspect.Metadata: _described,
     inspect.CustomType: _duration,
     inspect.DateTimeType: _time,
     inspect.BytesType: _bytes,
@@ -168,6 +198,8 @@ def custom(expected: type, value: Any) -> Any:
     """What msgspec asks about types that it does not know. Raises ValueError with a sentence for the user."""
     if expected is Duration and isinstance(value, str):
         return duration(value)
+    if expected is ShortDuration and isinstance(value, str):
+        return short_duration(value)
     raise ValueError(f'Expected a duration such as "5s", found {_shown(value)}')
 
 

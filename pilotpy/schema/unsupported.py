@@ -18,16 +18,29 @@ from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.mesh_networks import MeshNetworks
 from pilotpy.model.resource import Finding, Resource
 from pilotpy.schema import codes
+from pilotpy.schema.kinds import kind_of
 from pilotpy.schema.paths import below
 from pilotpy.schema.problem import Problem, Problems, warning
 
 _KINDS: Final = {
+    "BackendTLSPolicy": "connections to backends have the TLS that other objects say",
     "CronJob": "it makes no Pods",
     "EnvoyFilter": "nothing is patched",
+    "GRPCRoute": "no call is routed by it",
     "Gateway": "no gateway is configured",
+    "GatewayClass": "no gateway is configured",
+    "HTTPRoute": "no request is routed by it",
+    "Ingress": "no request is routed by it",
+    "IngressClass": "no Ingress is served",
+    "KubernetesGateway": "no gateway is configured",
+    "ListenerSet": "no gateway is configured",
     "ProxyConfig": "proxies are started without it",
+    "ReferenceGrant": "nothing is attached that it could permit",
+    "TCPRoute": "no connection is routed by it",
+    "TLSRoute": "no connection is routed by it",
     "Telemetry": "the mesh configuration alone says what is reported",
     "TrafficExtension": "the filter does not run",
+    "UDPRoute": "no datagram is routed by it",
     "WasmPlugin": "the plugin does not run",
     "WorkloadGroup": "no workload can register itself",
 }
@@ -101,7 +114,7 @@ def unsupported(resource: Resource[Any]) -> list[Finding]:
     """What of a resource has no effect yet."""
     kind = resource.ref.kind
     if kind in _KINDS:
-        found: Problems = iter((_without_effect("kind", kind, _KINDS[kind]),))
+        found: Problems = iter((_without_effect("kind", kind_of(resource.ref), _KINDS[kind]),))
     else:
         found = chain(
             _fields(resource.spec, "spec", _FIELDS.get(kind, {})),

@@ -14,15 +14,17 @@ from typing import Any, Final
 
 import msgspec
 
+from pilotpy.model.message import ShortDuration
 from pilotpy.model.resource import Meta, Resource
-from pilotpy.schema.kinds import SCHEMAS, Place, Schema
+from pilotpy.schema.durations import written_short
+from pilotpy.schema.kinds import SCHEMAS, Place, Schema, kind_of
 
 _MILLION: Final = 1_000_000
 
 
 def written_object(resource: Resource[Any], group: str) -> dict[str, Any]:
     """Return the object: apiVersion, kind, metadata, and what its kind has. Raises ``KeyError`` for an unknown kind."""
-    schema = SCHEMAS[group, resource.ref.kind]
+    schema = SCHEMAS[group, kind_of(resource.ref)]
     spec = written(resource.spec)
     top: dict[str, Any] = {"apiVersion": api_version(schema), "kind": schema.kind, "metadata": _metadata(resource.meta)}
     if schema.place is Place.BESIDE:
@@ -49,6 +51,8 @@ def written(value: Any, *, defaults: bool = False) -> Any:
         return {key: written(inner, defaults=defaults) for key, inner in value.items()}
     if isinstance(value, tuple | list | frozenset):
         return [written(item, defaults=defaults) for item in value]
+    if isinstance(value, ShortDuration):
+        return written_short(value)
     if isinstance(value, timedelta):
         return _seconds(value)
     return value.value if isinstance(value, Enum) else value

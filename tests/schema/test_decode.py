@@ -216,7 +216,7 @@ OTHERS = [
     ),
     (
         "a kind that is not served yet",
-        "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute}",
+        "{apiVersion: gateway.networking.x-k8s.io/v1alpha1, kind: XMesh}",
         codes.NOT_COMPILED,
         Severity.WARNING,
     ),

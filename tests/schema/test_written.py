@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
@@ -13,13 +13,15 @@ from pilotpy.schema.kinds import SCHEMAS
 from pilotpy.schema.written import written, written_object
 from tests.schema.shapes import raws
 
-ISTIO = sorted(
-    (schema for schema in SCHEMAS.values() if schema.group.endswith(".istio.io")), key=lambda schema: schema.kind
+MESH = sorted(
+    (schema for schema in SCHEMAS.values() if schema.group.endswith((".istio.io", "networking.k8s.io"))),
+    key=lambda schema: (schema.group, schema.kind),
 )
 
 
-@pytest.mark.parametrize("schema", ISTIO, ids=[schema.kind for schema in ISTIO])
+@pytest.mark.parametrize("schema", MESH, ids=lambda schema: schema.called)
 @given(data=st.data())
+@settings(max_examples=25)
 def test_it_reads_as_the_same_resource(schema, data):
     raw = {
         "apiVersion": f"{schema.group}/{min(schema.versions)}",
