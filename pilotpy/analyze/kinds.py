@@ -8,7 +8,6 @@ from typing import Any
 from pilotpy.engine import Kind
 from pilotpy.mesh import kinds as mesh
 from pilotpy.model.custom_resource_definition import CustomResourceDefinition
-from pilotpy.model.mesh_networks import MeshNetworks
 from pilotpy.model.resource import Resource
 from pilotpy.model.webhook import WebhookConfiguration
 from pilotpy.model.workload import Deployment
@@ -17,11 +16,11 @@ DEPLOYMENTS: Kind[Resource[Deployment]] = Kind("Deployment")
 MUTATING_WEBHOOKS: Kind[Resource[WebhookConfiguration]] = Kind("MutatingWebhookConfiguration")
 VALIDATING_WEBHOOKS: Kind[Resource[WebhookConfiguration]] = Kind("ValidatingWebhookConfiguration")
 DEFINITIONS: Kind[Resource[CustomResourceDefinition]] = Kind("CustomResourceDefinition")
-MESH_NETWORKS: Kind[Resource[MeshNetworks]] = Kind("MeshNetworks")
+MESH_NETWORKS = mesh.MESH_NETWORKS
 
 NOW: Kind[datetime] = Kind("Now")
 """When the analysis is made, under the one key ("",); certificates end."""
 
 KIND_OF: dict[str, Kind[Any]] = mesh.KIND_OF | {
-    kind.name: kind for kind in (DEPLOYMENTS, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, DEFINITIONS, MESH_NETWORKS)
+    kind.name: kind for kind in (DEPLOYMENTS, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, DEFINITIONS)
 }

@@ -16,6 +16,7 @@ from pilotpy.compile.encoded import Encoded, Tree
 from pilotpy.compile.load_assignment import load_assignment
 from pilotpy.compile.naming import cluster_name
 from pilotpy.compile.outlets import Choice, choice, narrowed, outlets, placed, run_needs
+from pilotpy.compile.split_horizon import as_seen
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.mtls import plaintext
@@ -97,7 +98,9 @@ def groups(q: Asking, key: ServiceKey, outlet: Outlet, chosen: Choice, place: Pl
     if port is None:
         return ()
     taken = [endpoint for one in q(endpoints, key, port.name) if _taken(endpoint := _as_sent(one), chosen, place)]
-    return arranged(_secured(q, taken, chosen), chosen.spread, place)
+    secured = _secured(q, taken, chosen)
+    reached = as_seen(q, secured, place) if chosen.split else [one for one in secured if one.address]
+    return arranged(reached, chosen.spread, place)
 
 
 def _as_sent(endpoint: Endpoint) -> Endpoint:
@@ -125,5 +128,7 @@ def _taken(endpoint: Endpoint, chosen: Choice, place: Place) -> bool:
     if endpoint.health is Health.DRAINING and not chosen.draining:
         return False
     if chosen.same_node and endpoint.node != place.node:
+        return False
+    if chosen.same_cluster and endpoint.cluster != place.cluster:
         return False
     return not chosen.labels or set(chosen.labels) <= set(endpoint.labels)

@@ -12,7 +12,9 @@ from pilotpy.compile.draft import EDS, Outlet, defaults, discovery
 from pilotpy.compile.features import locality as topology
 from pilotpy.compile.features.locality import Spread, spread
 from pilotpy.compile.outbound import offered
+from pilotpy.compile.split_horizon import is_behind_gateways
 from pilotpy.engine import Asking, query
+from pilotpy.mesh.clusters import are_several, keeps_to_its_cluster
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Resolution, Service, ServiceKey
 from pilotpy.mesh.services import service
@@ -35,13 +37,20 @@ class Choice(NamedTuple):
     unready: bool = True  # takes endpoints that are not ready, as unhealthy ones
     draining: bool = False  # takes endpoints that drain
     same_node: bool = False  # takes only those on the client's node
+    same_cluster: bool = False  # takes only those of the client's cluster
+    split: bool = False  # some of them are behind gateways for clients of other networks
     spread: Spread | None = None
     mutual: bool | None = None  # whether a rule asks for Istio's mutual TLS; None: no rule says how to speak
 
     @property
     def needs(self) -> frozenset[str]:
         """The labels of a client's place that the answer depends on; empty: all clients get the same."""
-        found = {topology.NODE} if self.same_node else set()
+        needed = (
+            (self.same_node, topology.NODE),
+            (self.same_cluster, topology.CLUSTER),
+            (self.split, topology.NETWORK),
+        )
+        found = {label for is_needed, label in needed if is_needed}
         if self.spread is not None:
             found |= {label.partition("=")[0] for label in self.spread.labels if "=" not in label}
             if self.spread.distribute or self.spread.nearest_first or self.spread.region_first:
@@ -64,6 +73,7 @@ def narrowed(place: Place, needs: frozenset[str]) -> Place:
         cluster=place.cluster if topology.CLUSTER in needs else Place().cluster,
         node=place.node if topology.NODE in needs else "",
         labels=tuple(pair for pair in place.labels if pair[0] in needs),
+        lacks=place.lacks if topology.NETWORK in needs else frozenset(),
     )
 
 
@@ -88,6 +98,7 @@ def choice(q: Asking, key: ServiceKey, outlet: Outlet) -> Choice:
     subset = rule.subset(outlet.subset)
     if found is None:
         return Choice()
+    port = next((port for port in found.ports if port.number == outlet.port), None)
     detection = policy.outlier_detection
     panics = detection is not None and detection.min_health_percent > 0
     return Choice(
@@ -97,6 +108,8 @@ def choice(q: Asking, key: ServiceKey, outlet: Outlet) -> Choice:
         unready=bool(found.traffic_distribution) or not panics,
         draining=keeps_sessions(found),
         same_node=found.internal_traffic_local,
+        same_cluster=q(are_several) and (found.internal_traffic_local or keeps_to_its_cluster(q, key.host)),
+        split=port is not None and is_behind_gateways(q, key, port.name),
         spread=spread(policy.load_balancer, found.traffic_distribution, q(defaults), detects=detection is not None),
         mutual=_mutual(rule, outlet),
     )

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.clusters import home_cluster, parted
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.kinds import ENDPOINT_SLICES, ENDPOINTS
+from pilotpy.mesh.networks import network_at
 from pilotpy.mesh.service import Endpoint, Health, Port, Registry, Resolution, Service, ServiceKey
 from pilotpy.mesh.service_entries import entries
 from pilotpy.mesh.services import service
@@ -48,6 +50,11 @@ def _by_address(piece: Resource[EndpointSlice]) -> Iterable[str]:
     return {address for endpoint in piece.spec.endpoints for address in endpoint.addresses}
 
 
+def _older_by_service(older: Resource[KubeEndpoints]) -> Iterable[tuple[str, str]]:
+    return [(older.ref.namespace, parted(older.ref.name)[0])]
+
+
+ENDPOINTS_BY_SERVICE = Index(ENDPOINTS, _older_by_service, "endpoints by service")
 SLICES_BY_SERVICE = Index(ENDPOINT_SLICES, _by_service, "slices by service")
 SLICES_BY_ADDRESS = Index(ENDPOINT_SLICES, _by_address, "slices by endpoint address")
 
@@ -76,17 +83,25 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
         if piece.spec.address_type == "FQDN":
             continue
         number = _number(piece.spec.ports, port.name)
-        for endpoint in piece.spec.endpoints:
+        cluster = parted(piece.ref.name)[1]
+        for endpoint in piece.spec.endpoints if number else ():
             health = _health(found, endpoint.conditions)
-            for address in endpoint.addresses if number and health else ():
+            if health is None:
+                continue
+            for address in endpoint.addresses:
                 workload = _pod(q, namespace, endpoint.target_ref, address)
-                yield _slice_endpoint(
-                    q, found, port.name, workload, address, number, health, endpoint.node_name, endpoint.hostname
+                yield (
+                    _of(workload, address, number, port.name, health)
+                    if workload
+                    else _unknown(
+                        q, found, port.name, cluster, address, number, health, endpoint.node_name, endpoint.hostname
+                    )
                 )
-    if not pieces:
-        older = q.get(ENDPOINTS, namespace, name)
-        if older:
-            yield from _older(q, found, port, older.spec)
+    with_pieces = {parted(piece.ref.name)[1] for piece in pieces}
+    for older in q.by(ENDPOINTS_BY_SERVICE, (namespace, name)):
+        cluster = parted(older.ref.name)[1]
+        if cluster not in with_pieces:
+            yield from _older(q, found, port, older.spec, cluster)
     if found.selector:
         for workload in chosen_entries(q, namespace, found.selector):
             named = {name: number for name, number, _ in workload.ports}
@@ -95,7 +110,7 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
             yield from _of_workload(workload, port.name, number)
 
 
-def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints) -> Iterator[Endpoint]:
+def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints, cluster: str) -> Iterator[Endpoint]:
     for subset in older.subsets:
         number = _number(subset.ports, port.name)
         if not number:
@@ -104,36 +119,40 @@ def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints) -> Itera
         unready = subset.not_ready_addresses if found.publish_not_ready else ()
         for address in (*subset.addresses, *unready):
             workload = _pod(q, found.key.namespace, address.target_ref, address.ip)
-            yield _slice_endpoint(
-                q, found, port.name, workload, address.ip, number, Health.HEALTHY, address.node_name, address.hostname
+            health, node = Health.HEALTHY, address.node_name
+            yield (
+                _of(workload, address.ip, number, port.name, health)
+                if workload
+                else _unknown(q, found, port.name, cluster, address.ip, number, health, node, address.hostname)
             )
 
 
-def _slice_endpoint(  # noqa: PLR0913, PLR0917  # what two spellings of one thing have in common
+def _unknown(  # noqa: PLR0913, PLR0917  # what two spellings of one thing have in common
     q: Asking,
     found: Service,
     port_name: str,
-    workload: Workload | None,
+    cluster: str,
     address: str,
     number: int,
-    health: Health | None,
+    health: Health,
     node: str | None,
     hostname: str | None,
 ) -> Endpoint:
-    assert health is not None, "dropped before"
-    if workload is None:
-        return Endpoint(
-            address=address,
-            port=number,
-            port_name=port_name,
-            health=health,
-            locality=q(node_locality, node or ""),
-            node=node or "",
-            namespace=found.key.namespace,
-            hostname=hostname or "",
-            subdomain=found.name if hostname else "",
-        )
-    return _of(workload, address, number, port_name, health)
+    """An endpoint of which no more is known than what lists it."""
+    cluster = cluster or q(home_cluster)
+    return Endpoint(
+        address=address,
+        port=number,
+        port_name=port_name,
+        health=health,
+        locality=q(node_locality, node or ""),
+        network=network_at(q, address, {}, cluster),
+        cluster=cluster,
+        node=node or "",
+        namespace=found.key.namespace,
+        hostname=hostname or "",
+        subdomain=found.name if hostname else "",
+    )
 
 
 def _listed(q: Asking, found: Service, port: Port) -> Iterator[Endpoint]:
@@ -148,7 +167,7 @@ def _listed(q: Asking, found: Service, port: Port) -> Iterator[Endpoint]:
             yield from _selected(q, found, written, port.name)
         for index, listed in enumerate(entry.spec.endpoints):
             workload = workload_of(q, listed, namespace, f"{entry.ref.name}-{index}")
-            if by_name or is_address(listed.address) or listed.address.startswith("unix://"):
+            if by_name or is_address(listed.address) or listed.address.startswith("unix://") or not listed.address:
                 yield from _of_workload(workload, port.name, _target(written, workload))
         if by_name and not entry.spec.endpoints and not found.selector:
             yield Endpoint(
@@ -156,6 +175,7 @@ def _listed(q: Asking, found: Service, port: Port) -> Iterator[Endpoint]:
                 port=written.target_port or written.number,
                 port_name=port.name,
                 namespace=namespace,
+                cluster=q(home_cluster),
                 labels=tuple(sorted(entry.meta.labels.items())),
             )
 
@@ -176,7 +196,8 @@ def _target(written: ServicePort, workload: Workload) -> int:
 
 
 def _of_workload(workload: Workload, port_name: str, number: int) -> Iterator[Endpoint]:
-    for address in workload.addresses[:1]:
+    # One without an address is reached through the gateways of its network, if at all.
+    for address in workload.addresses[:1] or (("",) if workload.network else ()):
         health = Health.HEALTHY if workload.ready else Health.UNHEALTHY
         yield _of(workload, address, 0 if address.startswith("unix://") else number, port_name, health)
 

@@ -17,6 +17,7 @@ from pilotpy.model.envoy_filter import EnvoyFilter
 from pilotpy.model.gateway import Gateway
 from pilotpy.model.key_set import KeySet
 from pilotpy.model.mesh_config import MeshConfig
+from pilotpy.model.mesh_networks import MeshNetworks
 from pilotpy.model.peer_authentication import PeerAuthentication
 from pilotpy.model.pod import Pod
 from pilotpy.model.proxy_config import ProxyConfig
@@ -31,6 +32,8 @@ from pilotpy.model.workload_entry import RegisteredWorkload
 from pilotpy.model.workload_group import WorkloadGroup
 
 SERVICES: Kind[Resource[k8s.KubeService]] = Kind("Service")
+SERVICES_ELSEWHERE: Kind[Resource[k8s.KubeService]] = Kind("ServiceElsewhere")
+"""The Services of other clusters, each as it is there: <name>@<cluster>. What all have in common is in ``SERVICES``."""
 ENDPOINTS: Kind[Resource[k8s.KubeEndpoints]] = Kind("Endpoints")
 ENDPOINT_SLICES: Kind[Resource[k8s.EndpointSlice]] = Kind("EndpointSlice")
 PODS: Kind[Resource[Pod]] = Kind("Pod")
@@ -56,6 +59,7 @@ TELEMETRIES: Kind[Resource[Telemetry]] = Kind("Telemetry")
 WASM_PLUGINS: Kind[Resource[WasmPlugin]] = Kind("WasmPlugin")
 
 MESH_CONFIG: Kind[MeshConfig] = Kind("MeshConfig")
+MESH_NETWORKS: Kind[Resource[MeshNetworks]] = Kind("MeshNetworks")
 PROXIES: Kind[Proxy] = Kind("Proxy")
 KEY_SETS: Kind[KeySet] = Kind("KeySet")
 
@@ -63,6 +67,7 @@ KIND_OF: dict[str, Kind[Any]] = {
     kind.name: kind
     for kind in (
         SERVICES,
+        SERVICES_ELSEWHERE,
         ENDPOINTS,
         ENDPOINT_SLICES,
         PODS,
@@ -85,5 +90,6 @@ KIND_OF: dict[str, Kind[Any]] = {
         AUTHORIZATION_POLICIES,
         TELEMETRIES,
         WASM_PLUGINS,
+        MESH_NETWORKS,
     )
 }

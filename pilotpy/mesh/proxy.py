@@ -47,7 +47,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # of its pod
     namespace: str
     domain: str = ""
-    cluster: str = "Kubernetes"
+    cluster: str = ""  # "": it does not say
     labels: Pairs = ()  # sorted; where no pod is known
     static_labels: Pairs = ()  # sorted; beneath the pod's
     locality: Locality = Locality()
@@ -119,7 +119,7 @@ def proxy_from_node(
             name=pod or name,
             namespace=said.text("NAMESPACE") or domain.partition(".")[0] or pod_namespace,
             domain=domain,
-            cluster=said.text("CLUSTER_ID") or "Kubernetes",
+            cluster=said.text("CLUSTER_ID"),
             labels=said.labels("LABELS"),
             static_labels=said.labels("STATIC_LABELS"),
             locality=locality,

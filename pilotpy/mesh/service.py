@@ -113,6 +113,9 @@ class Health(Enum):
     DRAINING = "DRAINING"
 
 
+HOME = "Kubernetes"  # as istiod calls its own cluster, unless it is told its name
+
+
 class Locality(NamedTuple):
     """Where something runs; empty strings where unknown."""
 
@@ -131,7 +134,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     service_account: str = ""  # SPIFFE URI or ""
     locality: Locality = Locality()
     network: str = ""
-    cluster: str = "Kubernetes"  # cluster id
+    cluster: str = HOME  # cluster id
     node: str = ""
     weight: int = 1
     health: Health = Health.HEALTHY

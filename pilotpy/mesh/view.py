@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import NamedTuple
 
-from pilotpy.mesh.service import Locality, Protocol, ServiceKey
+from pilotpy.mesh.service import HOME, Locality, Protocol, ServiceKey
 from pilotpy.model.resource import Ref
 
 
@@ -100,9 +100,10 @@ class Place(NamedTuple):
 
     locality: Locality = Locality()
     network: str = ""
-    cluster: str = "Kubernetes"
+    cluster: str = HOME
     node: str = ""
     labels: tuple[tuple[str, str], ...] = ()  # only those that a failoverPriority names
+    lacks: frozenset[int] = frozenset()  # of the IP versions of gateways between networks, those it does not speak
 
 
 class Target(NamedTuple):

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.authorization import guarding
+from pilotpy.mesh.clusters import home_cluster
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.destination_rules import rule_selectors
 from pilotpy.mesh.kinds import DESTINATION_RULES, PROXIES, SERVICES, SIDECARS
 from pilotpy.mesh.mtls import auto_mutual, peer_modes
+from pilotpy.mesh.network_gateways import gateway_families
+from pilotpy.mesh.networks import network_at
 from pilotpy.mesh.proxy import Proxy
 from pilotpy.mesh.proxy_settings import own_settings
 from pilotpy.mesh.routing import ROUTES_BY_SOURCE_LABEL
@@ -64,6 +69,8 @@ def view(q: Asking, proxy_id: str) -> View:
     proxy = q.get(PROXIES, proxy_id)
     if proxy is None:
         raise LookupError(f"no proxy {proxy_id!r}")
+    if not proxy.cluster:
+        proxy = replace(proxy, cluster=q(home_cluster))
     workload = _workload(q, proxy) if proxy.type == "sidecar" else None
     locality = _locality(proxy, workload)
     labels = _labels(proxy, workload, locality)
@@ -91,6 +98,12 @@ def _workload(q: Asking, proxy: Proxy) -> Workload | None:
     """Return the Pod of a proxy: that of its own cluster, where another has one of the same name."""
     elsewhere = q(pod_workload, proxy.namespace, f"{proxy.name}@{proxy.cluster}")
     return elsewhere or q(pod_workload, proxy.namespace, proxy.name)
+
+
+def _network(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs) -> str:
+    if proxy.network:
+        return proxy.network
+    return workload.network if workload else network_at(q, proxy.ips[0], dict(labels), proxy.cluster)
 
 
 def _labels(proxy: Proxy, workload: Workload | None, locality: Locality) -> Pairs:
@@ -152,10 +165,11 @@ def _place(q: Asking, proxy: Proxy, labels: Pairs, locality: Locality, workload:
     node = (workload.node if workload else "") or proxy.node
     return Place(
         locality=locality,
-        network=proxy.network or (workload.network if workload else ""),
+        network=_network(q, proxy, workload, labels),
         cluster=proxy.cluster,
         node=node if q.keys(SERVICES_BY_NODE_USE, True) else "",
         labels=tuple(label for label in labels if label[0] in asked or q.keys(RULES_BY_FAILOVER_LABEL, label[0])),
+        lacks=q(gateway_families) - {version for version, spoken in ((4, proxy.ipv4), (6, proxy.ipv6)) if spoken},
     )
 
 

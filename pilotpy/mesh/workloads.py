@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pilotpy.engine import Asking, Index, query
-from pilotpy.mesh.config import root_namespace
-from pilotpy.mesh.kinds import NAMESPACES, NODES, PODS, WORKLOAD_ENTRIES
-from pilotpy.mesh.service import Locality
+from pilotpy.mesh.clusters import home_cluster, parted
+from pilotpy.mesh.kinds import NODES, PODS, WORKLOAD_ENTRIES
+from pilotpy.mesh.networks import NETWORK, network_at
+from pilotpy.mesh.service import HOME, Locality
 from pilotpy.mesh.services import trust_domain
 from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Resource
@@ -21,13 +22,11 @@ from pilotpy.model.workload_entry import RegisteredWorkload, WorkloadEntry
 
 Pairs = tuple[tuple[str, str], ...]
 
-_NETWORK = "topology.istio.io/network"
 _REGION = "topology.kubernetes.io/region"
 _ZONE = "topology.kubernetes.io/zone"
 _SUBZONE = "topology.istio.io/subzone"
 _HEALTH_CHECKED = "proxy.istio.io/health-checks-enabled"
 _TLS_MODE = "security.istio.io/tlsMode"
-HOME = "Kubernetes"  # the cluster that the settings are in, as istiod calls it
 MUTUAL = "istio"  # the mode of a workload whose proxy takes Istio's mutual TLS
 _SCHEDULED = re.compile(r"-\d{8,10}$")  # how a CronJob names its Jobs
 
@@ -95,19 +94,18 @@ def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
     pod = q.get(PODS, namespace, name)
     if pod is None:
         return None
-    bare, _, cluster = name.partition("@")
-    spec, labels = pod.spec, pod.meta.labels
+    bare, cluster = parted(name)
+    cluster = cluster or q(home_cluster)
+    spec, labels, addresses = pod.spec, pod.meta.labels, _addresses(pod.spec)
     locality = labelled_locality(labels) or q(node_locality, spec.node_name)
-    network = labels.get(_NETWORK) or q(namespace_network, namespace, cluster or HOME)
+    network = network_at(q, addresses[0] if addresses else "", labels, cluster)
     account = spec.service_account_name or spec.service_account or "default"
     return Workload(
         namespace=namespace,
         name=bare,
-        cluster=cluster or HOME,
-        addresses=_addresses(spec),
-        labels=augmented(
-            labels, locality, network=network, node=spec.node_name.partition("@")[0], cluster=cluster or HOME
-        ),
+        cluster=cluster,
+        addresses=addresses,
+        labels=augmented(labels, locality, network=network, node=parted(spec.node_name)[0], cluster=cluster),
         service_account=q(identity, namespace, account),
         locality=locality,
         network=network,
@@ -160,12 +158,14 @@ def workload_of(
     """Return the workload that an entry describes, with more labels ``beneath`` its own."""
     labels = {**(beneath or {}), **entry.labels}
     locality = _locality(entry.locality) or labelled_locality(labels) or Locality()
-    network = entry.network or labels.get(_NETWORK, "")
+    cluster = q(home_cluster)
+    network = entry.network or network_at(q, entry.address, labels, cluster)
     return Workload(
         namespace=namespace,
         name=name,
         addresses=(entry.address,) if entry.address else (),
-        labels=augmented(labels, locality, network=network),
+        labels=augmented(labels, locality, network=network, cluster=cluster),
+        cluster=cluster,
         service_account=q(identity, namespace, entry.service_account) if entry.service_account else "",
         locality=locality,
         network=network,
@@ -221,22 +221,7 @@ def node_locality(q: Asking, name: str) -> Locality:
     )
 
 
-@query
-def namespace_network(q: Asking, namespace: str, cluster: str) -> str:
-    """Return the network that a namespace's workloads are on unless they say otherwise, or "".
-
-    What is said of the namespace itself counts before what is said of the cluster's root namespace.
-    """
-    for name in (namespace, q(root_namespace)):
-        found = q.get(NAMESPACES, "", name if cluster == HOME else f"{name}@{cluster}")
-        if found and found.meta.labels.get(_NETWORK):
-            return found.meta.labels[_NETWORK]
-    return ""
-
-
-def augmented(
-    labels: Mapping[str, str], locality: Locality, *, network: str = "", node: str = "", cluster: str = HOME
-) -> Pairs:
+def augmented(labels: Mapping[str, str], locality: Locality, *, network: str, cluster: str, node: str = "") -> Pairs:
     """Return labels with those added that say where the workload runs, sorted; selectors may use them."""
     where = {
         _REGION: locality.region,
@@ -246,8 +231,8 @@ def augmented(
         "kubernetes.io/hostname": node,
     }
     known = {name: value for name, value in where.items() if value}
-    if network and not labels.get(_NETWORK):
-        known[_NETWORK] = network
+    if network and not labels.get(NETWORK):
+        known[NETWORK] = network
     return tuple(sorted({**labels, **known}.items()))
 
 

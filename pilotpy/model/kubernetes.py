@@ -17,7 +17,7 @@ Transport = Literal["TCP", "UDP", "SCTP"]
 
 
 class KubeService(Message, frozen=True):
-    """Service: a selector of Pods behind one or more addresses. Its status is not read."""
+    """Service: a selector of Pods behind one or more addresses."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
     ports: tuple[KubeServicePort, ...] = ()
@@ -39,6 +39,26 @@ class KubeService(Message, frozen=True):
     traffic_distribution: str | None = None  # "PreferClose", "PreferSameZone", "PreferSameNode"
     publish_not_ready_addresses: bool = False
     health_check_node_port: Int32 = 0
+    status: KubeServiceStatus | None = None  # stands beside the spec in the object; None: nothing is known
+
+
+class KubeServiceStatus(Part, frozen=True):
+    """Where a Service is to be had from outside."""
+
+    load_balancer: LoadBalancerStatus | None = None
+
+
+class LoadBalancerStatus(Part, frozen=True):
+    """The load balancers in front of a Service."""
+
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+class LoadBalancerIngress(Part, frozen=True):
+    """One load balancer: an address, or else a name."""
+
+    ip: str = ""
+    hostname: str = ""
 
 
 class KubeServicePort(Message, frozen=True):
@@ -161,6 +181,20 @@ class Node(Part, frozen=True):
 
     provider_id: str = msgspec.field(default="", name="providerID")
     unschedulable: bool = False
+    status: NodeStatus | None = None  # stands beside the spec in the object; None: nothing is known
+
+
+class NodeStatus(Part, frozen=True):
+    """Where a Node is to be had."""
+
+    addresses: tuple[NodeAddress, ...] = ()
+
+
+class NodeAddress(Part, frozen=True):
+    """One address of a Node, or a name of it."""
+
+    type: str  # "InternalIP", "ExternalIP", "Hostname", ...
+    address: str
 
 
 class Namespace(Part, frozen=True):

@@ -6,8 +6,12 @@ Source: istio/api mesh/v1alpha1/network.proto.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from pilotpy.model.message import Choice, Message, UInt32
+from pilotpy.model.resource import Ref
+
+MESH_NETWORKS: Final = Ref("MeshNetworks", "istio-system", "meshnetworks")  # as istioctl calls them
 
 
 class Network(Message, frozen=True):

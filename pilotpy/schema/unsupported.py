@@ -93,7 +93,6 @@ _MESH: Final = {
     "ingressService": "no Ingress is served",
     "serviceEntryVisibility": "exportTo alone says who sees a ServiceEntry",
     "serviceScopeConfigs": "there is no ambient mesh",
-    "serviceSettings": "there is one cluster",
     "verifyCertificateAtClient": "servers are verified unless a rule says insecureSkipVerify",
     "defaultConfig.connectionSettings": "connections have Envoy's limits",
     "defaultConfig.envoyAccessLogService": "access logs go to files",
@@ -144,9 +143,9 @@ def unsupported_settings(config: MeshConfig) -> Problems:
 
 
 def unsupported_networks(networks: MeshNetworks) -> Problems:
-    """What of a mesh's networks has no effect yet: all, as long as there are any."""
-    if networks.networks:
-        yield _without_effect("networks", "networks", "every endpoint is reached at its own address")
+    """What of a mesh's networks has no effect yet."""
+    instead = "the gateway stands in for endpoints in the locality of each"
+    yield from _fields(networks, "", {"networks[*].gateways[*].locality": instead})
 
 
 def _annotations(written: Mapping[str, str], table: Mapping[str, str]) -> Problems:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pilotpy.model import mesh_config
+from pilotpy.model import mesh_config, mesh_networks
 from pilotpy.model.resource import Finding, Meta, Ref, Resource
 from pilotpy.schema import mesh_config as schema
 from pilotpy.schema.documents import documents
@@ -21,7 +21,7 @@ from pilotpy.sources.manifest import Written, refused
 
 CONFIG_MAP: Final = Ref("ConfigMap", "istio-system", "istio")
 MESH_CONFIG: Final = mesh_config.MESH_CONFIG
-MESH_NETWORKS: Final = Ref("MeshNetworks", "istio-system", "meshnetworks")  # as istioctl calls the two
+MESH_NETWORKS: Final = mesh_networks.MESH_NETWORKS
 
 KEYS: Final = {MESH_CONFIG: "mesh", MESH_NETWORKS: "meshNetworks"}
 """Where in the ConfigMap each of the two stands."""

@@ -52,7 +52,7 @@ def test_a_node_is_its_id_where_the_metadata_says_nothing():
     proxy = proxy_from_node(ID, {})
     assert isinstance(proxy, Proxy)
     assert (proxy.type, proxy.ips, proxy.name, proxy.namespace) == ("sidecar", ("10.1.2.3",), "web-7d9", "shop")
-    assert (proxy.istio, proxy.minor, proxy.interception, proxy.cluster) == (False, 65535, "REDIRECT", "Kubernetes")
+    assert (proxy.istio, proxy.minor, proxy.interception, proxy.cluster) == (False, 65535, "REDIRECT", "")
 
 
 @pytest.mark.parametrize(

@@ -114,10 +114,10 @@ def test_a_mesh_whose_proxies_answer_dns_is_told_that_no_addresses_are_allocated
     ]
 
 
-def test_networks_say_that_there_is_one():
-    gateway = "gateways: [{address: 1.1.1.1, port: 443}]"
-    _, findings = mesh_networks(f"networks: {{n: {{endpoints: [{{fromCidr: 10.0.0.0/8}}], {gateway}}}}}", "n.yaml")
-    assert [(one.code, one.field, one.line) for one in findings] == [(codes.NOT_COMPILED, "networks", 1)]
+def test_a_gateway_between_networks_says_that_where_it_stands_has_no_effect():
+    gateway = "gateways: [{address: 1.1.1.1, port: 443, locality: us/east}]"
+    _, findings = mesh_networks(f"networks: {{one: {{endpoints: [{{fromCidr: 10.0.0.0/8}}], {gateway}}}}}", "n.yaml")
+    assert [(one.code, one.field) for one in findings] == [(codes.NOT_COMPILED, "networks.one.gateways[0].locality")]
 
 
 def test_what_is_not_written_says_nothing():

@@ -46,11 +46,34 @@ class _ServiceSpec(Wire, frozen=True):
     internal_traffic_policy: Literal["Cluster", "Local"] | None = None
     traffic_distribution: str | None = None
     publish_not_ready_addresses: bool = False
+    external_ips: tuple[str, ...] | None = msgspec.field(default=None, name="externalIPs")
+
+
+class _Ingress(Wire, frozen=True):
+    ip: str = ""
+    hostname: str = ""
+
+
+class _LoadBalancer(Wire, frozen=True):
+    ingress: tuple[_Ingress, ...] | None = None
+
+
+class _ServiceStatus(Wire, frozen=True):
+    load_balancer: _LoadBalancer | None = None
+
+    def model(self) -> k8s.KubeServiceStatus | None:
+        ingress = (self.load_balancer and self.load_balancer.ingress) or ()
+        # Of ten thousand Services a handful are seen from outside.
+        if not ingress:
+            return None
+        ways = tuple(k8s.LoadBalancerIngress(ip=one.ip, hostname=one.hostname) for one in ingress)
+        return k8s.KubeServiceStatus(load_balancer=k8s.LoadBalancerStatus(ingress=ways))
 
 
 class _Service(Wire, frozen=True):
     metadata: Metadata
     spec: _ServiceSpec = _ServiceSpec()
+    status: _ServiceStatus = _ServiceStatus()
 
     def payload(self) -> k8s.KubeService:
         spec = self.spec
@@ -75,6 +98,8 @@ class _Service(Wire, frozen=True):
             internal_traffic_policy=spec.internal_traffic_policy,
             traffic_distribution=spec.traffic_distribution,
             publish_not_ready_addresses=spec.publish_not_ready_addresses,
+            external_ips=spec.external_ips or (),
+            status=self.status.model(),
         )
 
 
@@ -255,9 +280,24 @@ def _named_ports(container: _Container) -> pods.Container:
     )
 
 
-class _Node(Named, frozen=True):
+class _NodeAddress(Wire, frozen=True):
+    type: str
+    address: str
+
+
+class _NodeStatus(Wire, frozen=True):
+    addresses: tuple[_NodeAddress, ...] | None = None
+
+
+class _Node(Wire, frozen=True):
+    metadata: Metadata
+    status: _NodeStatus = _NodeStatus()
+
     def payload(self) -> k8s.Node:
-        return k8s.Node()
+        # The others are of no use outside of their network.
+        external = [one for one in self.status.addresses or () if one.type == "ExternalIP"]
+        addresses = tuple(k8s.NodeAddress(type=one.type, address=one.address) for one in external)
+        return k8s.Node(status=k8s.NodeStatus(addresses=addresses) if addresses else None)
 
 
 class _Namespace(Named, frozen=True):
