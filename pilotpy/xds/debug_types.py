@@ -49,7 +49,9 @@ class DebugTypes:
 
     async def response(self, node: Node, request: DiscoveryRequest | DeltaDiscoveryRequest) -> bytes | None:
         """The answer; None: the request was but the acknowledgement of one. Raises `Refusal`."""
-        if request.response_nonce or request.HasField("error_detail"):
+        nonce = f"{node.id[:200]}/debug"
+        # istioctl's very first request already bears a nonce, of its own making.
+        if request.response_nonce == nonce or request.HasField("error_detail"):
             return None
         asker = self._inspection.asker(*filter(None, [node.identity]))
         if asker is None:
@@ -60,7 +62,6 @@ class DebugTypes:
         )
         found = await self._found(request.type_url, list(names), asker)
         plane = ControlPlane(identifier=self._component) if request.type_url == _SYNCZ else None
-        nonce = f"{node.id[:200]}/debug"
         answer: DiscoveryResponse | DeltaDiscoveryResponse
         if incremental:
             resources = [Resource(name=name, resource=body) for name, body in found]
@@ -75,7 +76,7 @@ class DebugTypes:
     async def _found(self, url: str, names: list[str], asker: Asker) -> list[tuple[str, Any]]:
         match url:
             case "istio.io/debug/syncz":
-                return [("", packed(one)) for one in map(client_config, self._proxies(asker))]
+                return [(one.proxy, packed(client_config(one))) for one in self._proxies(asker)]
             case "istio.io/debug/config_dump":
                 return await self._config_dump(_only(names, url), asker)
             case "istio.io/debug":
@@ -104,7 +105,7 @@ class DebugTypes:
 def client_config(connection: Connection) -> ClientConfig:
     """How far a proxy is, type by type in the order of their URLs."""
     config = ClientConfig()
-    config.node.id = connection.node.id
+    config.node.id = connection.proxy
     for key in _TOLD:
         if isinstance(value := connection.node.metadata.get(key), str):
             config.node.metadata[key] = value

@@ -17,7 +17,7 @@ from pilotpy.xds.resource_type import CLUSTER, ResourceType
 from pilotpy_protos.envoy.admin.v3.config_dump_shared_pb2 import ClustersConfigDump
 from pilotpy_protos.envoy.service.status.v3.csds_pb2 import ClientConfig, ConfigStatus
 from tests.authority.plane import Plane, plane
-from tests.xds.client import Client, node_id
+from tests.xds.client import Client
 from tests.xds.test_edge import asynchronous
 
 BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
@@ -46,10 +46,10 @@ async def test_istioctl_sees_how_far_each_proxy_is(tmp_path, incremental):
         await synced(served),
         served.proxy("admin", "istio-system", incremental=incremental) as istioctl,
     ):
-        await istioctl.ask(SYNCZ)
+        await istioctl.ask(SYNCZ, nonce="2026-11-20 19:24:11 +0000 UTC m=+0.211")  # as it does: nobody gave it that
         response = await istioctl.response()
     (one,) = (ClientConfig.FromString(value.value) for value in values(response))
-    assert one.node.id == node_id("web", "shop")
+    assert one.node.id == "web.shop"
     assert dict(one.node.metadata) == {"CLUSTER_ID": "c", "NAMESPACE": "shop", "ISTIO_VERSION": "1.30.0"}
     assert [(x.type_url, x.config_status) for x in one.generic_xds_configs] == [(CLUSTER.url, ConfigStatus.SYNCED)]
     assert json.loads(response.control_plane.identifier)["Component"] == "istiod"
