@@ -16,6 +16,8 @@ from pilotpy.sources.together import Source, Together
 if TYPE_CHECKING:
     from pilotpy.sources.kubernetes.cluster import Count
     from pilotpy.sources.kubernetes.connection import Connection, Login
+    from pilotpy.sources.kubernetes.exposition import ClusterMetrics
+    from pilotpy.sources.kubernetes.mirror import Told
 
 
 @contextlib.asynccontextmanager
@@ -36,11 +38,22 @@ async def gathered(
             from pilotpy.sources.kubernetes.cluster import Cluster
             from pilotpy.sources.kubernetes.clusters import Clusters, Follow
             from pilotpy.sources.kubernetes.connection import connected
+            from pilotpy.sources.kubernetes.exposition import ClusterMetrics
             from pilotpy.sources.kubernetes.list_watch import Timing
 
             await login()  # what is wrong with it now is said now, and not tried for ever
             connection = await inside.enter_async_context(connected(login))
-            follow = Follow(_counting(metrics), Random(), Timing())  # noqa: S311 - pauses need no secrecy
+            told = ClusterMetrics(lambda: clusters.states)
+            follow = Follow(
+                _counting(metrics, told),
+                Random(),  # noqa: S311 - pauses need no secrecy
+                Timing(),
+                settings.remote_cluster_patience,
+                metrics.late_clusters.add,
+            )
+            clusters = Clusters(connection, settings.system_namespace, settings.cluster_id, follow, servers)
+            metrics.registry.register(told)
+            inside.callback(metrics.registry.unregister, told)
             sources.append(
                 Cluster(
                     connection,
@@ -50,7 +63,7 @@ async def gathered(
                     timing=follow.timing,
                 )
             )
-            sources.append(Clusters(connection, settings.system_namespace, settings.cluster_id, follow, servers))
+            sources.append(clusters)
         yield Together(sources, settings.revision)
 
 
@@ -60,7 +73,7 @@ def mesh_config_map(settings: Settings) -> Ref:
     return Ref("ConfigMap", settings.system_namespace, f"istio{suffix}")
 
 
-def _counting(metrics: Metrics) -> Count:
+def _counting(metrics: Metrics, told: ClusterMetrics) -> Count:
     from pilotpy.sources.kubernetes.list_watch import Happened
 
     tallies = {
@@ -68,4 +81,11 @@ def _counting(metrics: Metrics) -> Count:
         Happened.EXPIRED: metrics.expiries,
         Happened.FAILED: metrics.failures,
     }
-    return lambda collection, happened: tallies[happened].add(collection)
+
+    def count(collection: str, what: Happened | Told) -> None:
+        if isinstance(what, Happened):
+            tallies[what].add(collection)
+        else:
+            told.count(collection, what)
+
+    return count

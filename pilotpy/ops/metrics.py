@@ -48,6 +48,9 @@ class Metrics:
         self.failures = Tally(
             "pilotpy_kubernetes_failures", "Lists and watches that went wrong.", "collection", registry
         )
+        self.late_clusters = Tally(
+            "remote_cluster_sync_timeouts_total", "Other clusters not heard in time.", "cluster", registry
+        )
         self.leading = Gauge(
             "leader_election_master_status",
             "Whether this process does what only one may.",

@@ -36,6 +36,7 @@ class Settings(NamedTuple):
     revision: str = ""  # of this control plane, where there are several
     custom_hosts: str = ""  # more names of its certificate, separated by commas
     cluster_id: str = "Kubernetes"  # of the cluster that is watched, as its proxies call it
+    remote_cluster_patience: timedelta = timedelta(seconds=30)  # that another cluster may take before others go on
     token_audiences: str = "istio-ca"  # noqa: S105  # of tokens that prove who one is, separated by commas; one will do
     jwt_rule: str = ""  # JSON: whose tokens prove who one is, beside those of our own issuer or cluster
     debug_namespaces: tuple[str, ...] = ()  # whose people may see every debug page
@@ -67,6 +68,7 @@ _SPANS: Final = {
     "debounce_max": "PILOT_DEBOUNCE_MAX",
     "endpoint_window": "PILOTPY_ENDPOINT_WINDOW",
     "answer_patience": "PILOTPY_ANSWER_PATIENCE",
+    "remote_cluster_patience": "PILOT_REMOTE_CLUSTER_TIMEOUT",
 }
 _TEXTS: Final = {
     "system_namespace": "POD_NAMESPACE",

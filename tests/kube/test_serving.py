@@ -129,6 +129,9 @@ def test_what_changes_nothing_that_anybody_is_served_is_not_pushed(apiserver):
             await until(proxy, lambda: destinations(proxy, "last"))
             # One cluster, its endpoints, and the routes and names of the Service that came last.
             assert sum(proxy.held[url].responses for url in proxy.held) - pushes <= 4
+            scraped = server.instruments.metrics.registry.get_sample_value
+            told = {"type": "Pods", "event": "updatesame"}
+            assert await to_thread(eventually, lambda: (scraped("pilot_k8s_reg_events", told) or 0) >= 20)
 
     asyncio.run(story())
 

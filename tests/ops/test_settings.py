@@ -28,6 +28,10 @@ def test_istiods_variables_are_read_and_empty_ones_ignored():
     assert Settings.of(environment) == Settings(debounce_after=timedelta(seconds=1), large_pushes=7)
 
 
+def test_patience_with_other_clusters_is_a_setting():
+    assert Settings.of({"PILOT_REMOTE_CLUSTER_TIMEOUT": "5s"}).remote_cluster_patience == timedelta(seconds=5)
+
+
 def test_an_instance_bears_the_name_of_its_pod():
     assert Settings.of({"POD_NAME": "istiod-5d8"}).instance == "istiod-5d8"
 

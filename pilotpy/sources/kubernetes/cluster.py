@@ -19,14 +19,14 @@ from pilotpy.sources.change import Change
 from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS, Collection
 from pilotpy.sources.kubernetes.connection import Connection
 from pilotpy.sources.kubernetes.list_watch import Happened, ListWatch, Timing
-from pilotpy.sources.kubernetes.mirror import Mirror
+from pilotpy.sources.kubernetes.mirror import Mirror, Told
 from pilotpy.sources.kubernetes.trouble import Trouble
 from pilotpy.sources.kubernetes.wire import Event, Read
 from pilotpy.sources.mesh_settings import MeshSettings
 
 _LOG = logging.getLogger("pilotpy.kubernetes")
 
-Count = Callable[[str, Happened], None]  # to which collection what happened
+Count = Callable[[str, Happened | Told], None]  # to which collection what happened, or what was told of it
 
 
 class Cluster:
@@ -47,9 +47,9 @@ class Cluster:
         self._settings = MeshSettings(())
         self._changes: list[Change] = []
         self._news = asyncio.Event()
-        self._all = [_Kind(one, self._heard, self._stirred) for one in collections]
+        self._all = [_Kind(one, self._heard, self._stirred, count) for one in collections]
         if any(one.defined for one in collections):
-            self._all.append(_Kind(DEFINITIONS, self._defined, self._stirred))
+            self._all.append(_Kind(DEFINITIONS, self._defined, self._stirred, count))
         timing = timing or Timing()
         self._loops = {
             kind: ListWatch(
@@ -118,10 +118,12 @@ class Cluster:
 class _Kind:
     """One collection, as its loop hears of it."""
 
-    def __init__(self, collection: Collection, tell: Callable[[list[Change]], None], stir: Callable[[], None]) -> None:
+    def __init__(
+        self, collection: Collection, tell: Callable[[list[Change]], None], stir: Callable[[], None], count: Count
+    ) -> None:
         self.collection = collection
         self.is_listed = False
-        self._mirror = Mirror(collection)
+        self._mirror = Mirror(collection, partial(count, collection.name))
         self._tell = tell
         self._stir = stir
         self._trouble: Trouble | None = None

@@ -6,7 +6,8 @@ in for by what shuts them; findings say so. What reads the same as before is no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 from typing import Any, Final
 
 from pilotpy.model.resource import Finding, Ref, Resource
@@ -18,11 +19,22 @@ from pilotpy.sources.kubernetes.wire import Event, Read, named
 NOWHERE: Final = Origin("", 0)
 
 
+class Told(Enum):
+    """What the API server may tell of an object, in istiod's words."""
+
+    ADDED = "add"
+    CHANGED = "update"
+    SAME = "updatesame"  # as far as we read it
+    REMOVED = "delete"
+
+
 class Mirror:
     """The objects of one collection."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, count: Callable[[Told], None] = lambda _: None) -> None:
+        """`count` is called for each object that something is told of."""
         self._collection = collection
+        self._count = count
         self._objects: dict[Ref, Resource[Any]] = {}
         self._shut: set[Ref] = set()  # objects that something stands in for
         self._findings: dict[Ref | None, tuple[Finding, ...]] = {}
@@ -48,7 +60,7 @@ class Mirror:
         changes: list[Change] = []
         for event in events:
             if event.type == "DELETED":
-                changes += self._removed(named(event.object).metadata.ref(self._collection.kind))
+                changes += self._removed(named(event.object).metadata.ref(self._collection.called))
             elif event.type in {"ADDED", "MODIFIED"}:
                 changes += self._taken(self._collection.read(event.object))
         return changes
@@ -70,7 +82,9 @@ class Mirror:
     def _put(self, ref: Ref, new: Resource[Any]) -> list[Change]:
         old = self._objects.get(ref)
         if old == new:
+            self._count(Told.SAME)
             return []
+        self._count(Told.ADDED if old is None else Told.CHANGED)
         self._objects[ref] = new
         return [Change(ref, NOWHERE, old, new)]
 
@@ -78,4 +92,7 @@ class Mirror:
         self._findings.pop(ref, None)
         self._shut.discard(ref)
         old = self._objects.pop(ref, None)
-        return [Change(ref, NOWHERE, old, None)] if old is not None else []
+        if old is None:
+            return []
+        self._count(Told.REMOVED)
+        return [Change(ref, NOWHERE, old, None)]

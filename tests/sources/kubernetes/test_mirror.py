@@ -7,7 +7,7 @@ import pytest
 
 from pilotpy.model.resource import Ref
 from pilotpy.sources.kubernetes.collection import COLLECTIONS
-from pilotpy.sources.kubernetes.mirror import Mirror
+from pilotpy.sources.kubernetes.mirror import Mirror, Told
 from pilotpy.sources.kubernetes.wire import Event
 
 BY_KIND = {one.kind: one for one in COLLECTIONS}
@@ -63,6 +63,16 @@ def test_what_reads_the_same_is_no_change():
     assert len(cluster.tells("ADDED", node)) == 1
     beaten = node | {"metadata": node["metadata"] | {"resourceVersion": "2", "annotations": {"beat": "9"}}}
     assert cluster.tells("MODIFIED", beaten | {"status": {"images": [2]}}) == []
+
+
+def test_what_is_told_of_objects_is_counted():
+    counted = []
+    mirror = Mirror(BY_KIND["Node"], counted.append)
+    node = {"metadata": {"name": "a", "labels": {"zone": "z"}}}
+    moved = {"metadata": {"name": "a", "labels": {"zone": "y"}}}
+    for what, one in (("ADDED", node), ("MODIFIED", node), ("MODIFIED", moved), ("DELETED", moved), ("DELETED", moved)):
+        mirror.update([Event(what, raw(one))])
+    assert counted == [Told.ADDED, Told.SAME, Told.CHANGED, Told.REMOVED]
 
 
 def test_a_deletion_of_what_was_never_there_is_no_change():
