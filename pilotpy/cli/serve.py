@@ -141,8 +141,10 @@ async def _serve(sources: Sources, settings: Settings, keys: Keeping | None, whe
     from contextlib import suppress
 
     from pilotpy.follow import following
+    from pilotpy.ops.garbage import keep_all, look_seldom
     from pilotpy.ops.instruments import instruments
 
+    look_seldom()
     task, watched_with = asyncio.current_task(), instruments()
     assert task is not None, "this runs in one"
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -152,6 +154,7 @@ async def _serve(sources: Sources, settings: Settings, keys: Keeping | None, whe
             sources(watched_with.metrics) as source,
             following(source, settings, keys, watched_with) as server,
         ):
+            keep_all()
             if server.address:
                 print(f"serving ADS on {server.address}")
             if server.secure_address and keys is not None:

@@ -17,6 +17,7 @@ import msgspec
 from pilotpy.follow import following
 from pilotpy.gather import gathered
 from pilotpy.model.resource import Finding
+from pilotpy.ops.garbage import keep_all, look_seldom
 from pilotpy.ops.instruments import instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.ops.timeline import Outcome
@@ -83,10 +84,12 @@ async def main(kubeconfig: Path, port: int) -> None:
         grpc_address=f"127.0.0.1:{port}", secure_grpc_address="", http_address="", monitoring_address=""
     )
     watched_with, login = instruments(), default_login(kubeconfig)
+    look_seldom()
     began = time.monotonic()
     async with gathered(Folder(()), login, settings, watched_with.metrics) as source:
         watched = Watched(source)
         async with following(watched, settings, None, watched_with) as server:
+            keep_all()
             await server.compiler.caught_up()
             peak = getrusage(RUSAGE_SELF).ru_maxrss * 1024
             _tell(Started(watched.synced - began, time.monotonic() - began, peak, watched.objects))

@@ -7,7 +7,6 @@ With ``tls`` they come to port 15012, each with a handshake of its own: the diff
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -19,6 +18,7 @@ from pilotpy.authority.keeping import Keys
 from pilotpy.compile.collections import COLLECTIONS
 from pilotpy.engine import Put
 from pilotpy.mesh.views import view
+from pilotpy.ops.garbage import keep_all, look_seldom
 from pilotpy.ops.instruments import instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.xds.compiler import Answers
@@ -46,6 +46,7 @@ EVERYBODY = "spiffe://cluster.local/ns/default/sa/default"
 async def main(sidecars: int, *, tls: bool) -> None:
     """Measure one size of fleet."""
     case = f"{sidecars} simulated sidecars{' over TLS' if tls else ''}"
+    look_seldom()
     async with AsyncExitStack() as stack:
         answers = Answers(view, COLLECTIONS)
         server = await stack.enter_async_context(serving(mesh(SERVICES), answers, SETTINGS, instruments()))
@@ -57,6 +58,7 @@ async def main(sidecars: int, *, tls: bool) -> None:
             await _certified(folder)
             identified, arguments = authority.identified, [f"tls={folder}"]
         await server.open(identified)
+        keep_all()
         before, used, started = resident(), cpu(), time.monotonic()
         address = server.secure_address if tls else server.address
         command = [sys.executable, "-m", "tests.xds.fleet", address, str(sidecars), *arguments]
@@ -67,8 +69,6 @@ async def main(sidecars: int, *, tls: bool) -> None:
             row(case, "connect until all hold everything (0.5 s of quiet included)", time.monotonic() - started, "s")
             row(case, "server CPU a sidecar, first configuration", (cpu() - used) / sidecars * 1000, "ms")
             row(case, "server memory a sidecar", (resident() - before) / sidecars / 1024, "KB")
-            gc.collect()
-            gc.freeze()
             for what, endpoints, puts in (
                 ("VirtualService edit", False, [route_edit(30), route_edit(40), route_edit(50)]),
                 ("endpoint edit", True, [endpoint_edit(7), endpoint_edit(8), endpoint_edit(9)]),
