@@ -2,11 +2,12 @@
 
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+
+from tests.waiting import eventually
 
 # To the kernel, the parent of a process is the thread that started it: one that stays as long as we do.
 _STARTER = ThreadPoolExecutor(1)
@@ -33,12 +34,19 @@ class Program:
             command = ["setpriv", "--pdeathsig", "KILL", "--", *self._command]
             start = partial(subprocess.Popen, command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
             self._running = _STARTER.submit(start).result()
-        deadline = time.monotonic() + patience
-        while not self._ready():
-            if self._running.poll() is not None or time.monotonic() > deadline:
-                self.stop(signal.SIGKILL)
-                raise AssertionError(f"{self._command[0]} is not ready:\n{self._log.read_text()[-4000:]}")
-            time.sleep(0.05)
+        try:
+            eventually(self._ready_or_ended, patience, words=self._complaint)
+            assert self._running.poll() is None, self._complaint()
+        except AssertionError:
+            self.stop(signal.SIGKILL)
+            raise
+
+    def _ready_or_ended(self) -> bool:
+        assert self._running is not None
+        return self._running.poll() is not None or self._ready()
+
+    def _complaint(self) -> str:
+        return f"{self._command[0]} is not ready:\n{self._log.read_text()[-4000:]}"
 
     def stop(self, number: int = signal.SIGTERM, patience: float = 20) -> None:
         """End it by a signal, and by force if that does not help in time. It may be gone already."""
@@ -57,8 +65,7 @@ class Program:
         assert self._running is not None
         self._running.send_signal(signal.SIGSTOP)
         stat = Path(f"/proc/{self.pid}/stat")
-        while stat.read_text().rpartition(")")[2].split()[0] != "T":  # a signal takes its time
-            time.sleep(0.001)
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")  # a signal takes its time
 
     def resume(self) -> None:
         assert self._running is not None

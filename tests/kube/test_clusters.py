@@ -16,12 +16,13 @@ from pilotpy.model.resource import Ref
 from pilotpy.sources.kubernetes.clusters import Clusters, Follow
 from pilotpy.sources.kubernetes.connection import connected, default_login
 from pilotpy.sources.together import Together
+from tests import waiting
 from tests.authority.plane import Workload, names
 from tests.kube.cluster import Cluster
 from tests.kube.objects import endpoint_slice, pod, running, service
 from tests.kube.plane import plane
 from tests.kube.served import places, serving, sidecar, until
-from tests.kube.test_keys import Shop, becomes_true
+from tests.kube.test_keys import Shop
 from tests.kube.watching import TIMING
 from tests.sources.following import Follower
 from tests.xds.test_edge import asynchronous
@@ -248,4 +249,4 @@ async def test_a_token_is_reviewed_by_the_cluster_that_its_pod_says_it_is_of(api
         async def forgotten():
             return await given(far.token(), "east") is grpc.StatusCode.UNAUTHENTICATED
 
-        assert await becomes_true(forgotten)
+        await waiting.until(forgotten)

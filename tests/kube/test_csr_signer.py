@@ -22,6 +22,7 @@ from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCe
 from tests.authority.plane import CREATE, Workload, bearer, names
 from tests.kube.plane import plane
 from tests.kube.test_keys import Shop
+from tests.waiting import until
 from tests.xds.client import Client, node_id
 from tests.xds.test_edge import asynchronous
 
@@ -158,17 +159,10 @@ async def test_a_request_may_name_its_signer_whose_root_the_mesh_or_the_chain_te
             apiserver.admin.create(
                 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mesh": mesh}}
             )
-            chain = await eventually_given(lambda: certificate(served, shop, roots, CertSigner="blue"))
+            chain = await until(
+                lambda: certificate(served, shop, roots, CertSigner="blue"), passing=grpc.aio.AioRpcError
+            )
             assert chain[-1] == pem(authority.root).decode()
-
-
-async def eventually_given(ask):
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return await ask()
-            except grpc.aio.AioRpcError:
-                await asyncio.sleep(0.1)
 
 
 BAD_ANSWERS = [

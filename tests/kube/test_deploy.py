@@ -16,8 +16,8 @@ from tests.authority.plane import Workload, names
 from tests.kube.cluster import Refused
 from tests.kube.plane import plane, roots_in
 from tests.kube.test_csr_signer import certificate, left, signing
-from tests.kube.test_keys import Shop, soon
-from tests.kube.waiting import eventually
+from tests.kube.test_keys import Shop
+from tests.kube.waiting import eventually, soon
 from tests.xds.test_edge import asynchronous
 
 
@@ -150,7 +150,7 @@ async def test_the_control_plane_runs_with_the_rights_that_deploy_gives_it(apise
             },
             {"data": {"root-cert.pem": "mine"}},
         )
-        assert await soon(lambda: roots_in(apiserver, shop.name).encode() == roots)
+        await soon(lambda: roots_in(apiserver, shop.name).encode() == roots)
         assert not served.server.instruments.metrics.root_writes["failed"]
     # Started again, it reads the root that it stored, and takes the lease that it released.
     async with plane(apiserver, "istio-system", kubeconfig=rights) as served:

@@ -17,7 +17,8 @@ from pilotpy_ca.errors import BundleError, StorageError
 from pilotpy_ca.keys import KeyType, PrivateKey
 from tests.authority.plane import Workload, names
 from tests.kube.plane import Plane, plane, pod, roots_in
-from tests.kube.waiting import eventually
+from tests.kube.waiting import soon
+from tests.waiting import until
 from tests.xds.test_edge import asynchronous
 
 DAY = timedelta(days=1)
@@ -45,20 +46,6 @@ class Shop:
 
     def token(self, audience="istio-ca", account="web"):
         return self.apiserver.admin.token(self.name, account, audience, self.pod if account == "web" else None)
-
-
-async def soon(condition, patience=20):
-    return await asyncio.to_thread(eventually, condition, patience)
-
-
-async def becomes_true(condition, within=20.0):
-    """Whether something that has to be asked comes true in time."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + within
-    while True:
-        if (found := await condition()) or loop.time() > end:
-            return found
-        await asyncio.sleep(0.1)
 
 
 async def outcome(served, token, roots):
@@ -140,7 +127,7 @@ async def test_the_token_of_a_pod_that_is_gone_is_worth_nothing_and_a_proxy_is_o
         async def refused():
             return await outcome(served, token, roots) is grpc.StatusCode.UNAUTHENTICATED
 
-        assert await becomes_true(refused), "the API server takes some seconds to forget"
+        await until(refused)  # the API server takes some seconds to forget
 
 
 @asynchronous
@@ -192,7 +179,7 @@ async def test_a_root_that_is_there_is_used_and_what_another_replica_makes_of_it
     async with plane(apiserver, system) as served:
         assert await asyncio.to_thread(served.roots, shop.name) == pem(first)
         apiserver.admin.patch(secret(system), {"data": secret(system, data={"ca-cert.pem": pem(second)})["data"]})
-        assert await soon(lambda: roots_in(apiserver, shop.name).encode() == pem(second))
+        await soon(lambda: roots_in(apiserver, shop.name).encode() == pem(second))
         chain = await served.certificate(Workload(), shop.token(), pem(second))
         assert chain[-1].encode() == pem(second)
 
@@ -249,7 +236,7 @@ async def test_the_signer_in_cacerts_signs_and_its_successor_under_the_same_root
         async def signed_by_the_next():
             return pem(below).decode() in await served.certificate(Workload(), shop.token(), roots)
 
-        assert await becomes_true(signed_by_the_next)
+        await until(signed_by_the_next)
     assert not exists(apiserver, secret(system)), "nobody makes a root where there is one"
 
 
@@ -284,7 +271,7 @@ async def test_certificates_are_given_while_the_api_server_is_restarted(apiserve
             outcomes.add(code := await outcome(served, token, roots))
             return restarting.done() and code is grpc.StatusCode.OK
 
-        assert await becomes_true(given_again, within=60)
+        await until(given_again, 60)
         await restarting
         assert outcomes <= {grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED}
 
@@ -303,7 +290,7 @@ async def test_a_trust_domain_that_is_changed_in_the_mesh_config_is_in_the_next_
                 shop.identity.replace("cluster.local", "example.com")
             ]
 
-        assert await becomes_true(renamed)
+        await until(renamed)
 
 
 @asynchronous
@@ -314,7 +301,7 @@ async def test_discovery_selectors_in_the_mesh_config_say_which_namespaces_get_t
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     apiserver.admin.create(settings)
     async with plane(apiserver, system):
-        assert await soon(lambda: roots_in(apiserver, system))
+        await soon(lambda: roots_in(apiserver, system))
         assert not roots_in(apiserver, shop)
         apiserver.admin.patch(settings, {"data": {"mesh": "{}"}})
-        assert await soon(lambda: roots_in(apiserver, shop))
+        await soon(lambda: roots_in(apiserver, shop))

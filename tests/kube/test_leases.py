@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from pilotpy.kube.leases import Lease, Terms
 from pilotpy.sources.kubernetes.connection import connected, default_login
+from tests.kube.waiting import soon
+from tests.waiting import until
 from tests.xds.test_edge import asynchronous
 
 QUICK = Terms(timedelta(seconds=2), timedelta(seconds=1), timedelta(seconds=0.2))
@@ -65,11 +67,17 @@ def lease(namespace, **spec):
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
 
+def renewed_for(apiserver, namespace):
+    """For how long one and the same has held a lease, by what it wrote there."""
+    spec = apiserver.admin.read(lease(namespace))["spec"]
+    return datetime.fromisoformat(spec["renewTime"]) - datetime.fromisoformat(spec["acquireTime"])
+
+
 @asynchronous
 async def test_of_many_that_start_at_once_one_leads(apiserver):
-    async with candidates(apiserver, *"abcdef") as (_, leaders, leases, _):
+    async with candidates(apiserver, *"abcdef") as (namespace, leaders, leases, _):
         await leaders.until(lambda: leaders.now)
-        await asyncio.sleep(3 * QUICK.duration.total_seconds())
+        await soon(lambda: renewed_for(apiserver, namespace) > 3 * QUICK.duration)
         assert len(leaders.ever) == 1
         assert [name for name, one in leases.items() if one.held] == leaders.now
 
@@ -121,12 +129,12 @@ async def test_who_cannot_renew_stops_before_anybody_else_may_begin(apiserver):
 
 @asynchronous
 async def test_a_lease_that_is_deleted_is_still_held(apiserver):
-    async with candidates(apiserver, "a", "b", "c") as (namespace, leaders, _, _):
+    async with candidates(apiserver, "a", "b", "c") as (namespace, leaders, leases, _):
         await leaders.until(lambda: leaders.now)
-        await asyncio.sleep(1)
+        await until(lambda: all(one._seen for one in leases.values()))
         for _ in range(3):
-            apiserver.admin.delete(lease(namespace))
-            await asyncio.sleep(QUICK.retry.total_seconds() * 3)
+            await asyncio.to_thread(apiserver.admin.delete, lease(namespace))
+            await soon(lambda: apiserver.admin.read(lease(namespace)))
         assert not leaders.crowds
         assert len(leaders.now) == 1
 

@@ -16,7 +16,8 @@ from pilotpy.xds.resource_type import CLUSTER
 from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
 from tests.authority.plane import CREATE, Workload, bearer
 from tests.kube.plane import QUICK, roots_in
-from tests.kube.test_keys import Shop, soon
+from tests.kube.test_keys import Shop
+from tests.kube.waiting import soon
 from tests.xds.client import OPTIONS, Client, node_id, resources_in
 from tests.xds.test_edge import asynchronous
 
@@ -120,7 +121,7 @@ async def test_a_leader_killed_under_load_is_followed_within_its_lease_and_nobod
         replicas = await asyncio.gather(
             *(stack.enter_async_context(replica(apiserver, system, name, repository)) for name in ("one", "two"))
         )
-        assert await soon(lambda: roots_in(apiserver, shop.name))
+        await soon(lambda: roots_in(apiserver, shop.name))
         roots = roots_in(apiserver, shop.name).encode()
         first = await leader(apiserver, system)
         leading, following = sorted(replicas, key=lambda one: one.name != first)
@@ -128,14 +129,14 @@ async def test_a_leader_killed_under_load_is_followed_within_its_lease_and_nobod
         workloads = [Asking(replicas, shop.token(), roots) for _ in range(4)]
         tasks = [asyncio.create_task(one.run()) for one in workloads]
         try:
-            assert await soon(lambda: all(one.given for one in workloads))
+            await soon(lambda: all(one.given for one in workloads))
             leading.process.send_signal(signal.SIGKILL)
             killed = asyncio.get_running_loop().time()
             late = await asyncio.to_thread(apiserver.namespace)
-            assert await soon(lambda: roots_in(apiserver, late)), "nobody leads"
+            await soon(lambda: roots_in(apiserver, late))
             waited = asyncio.get_running_loop().time() - killed
             given = [one.given for one in workloads]
-            assert await soon(lambda: all(one.given > before for one, before in zip(workloads, given, strict=True)))
+            await soon(lambda: all(one.given > before for one, before in zip(workloads, given, strict=True)))
             assert not [task for task in tasks if task.done()]
         finally:
             for task in tasks:
@@ -172,7 +173,7 @@ async def test_the_command_serves_a_cluster_and_gives_its_lease_back_when_it_is_
         async with asyncio.timeout(40):
             said = (await process.stdout.readline()).decode().strip()
         address = said.removeprefix("serving ADS and certificates on ")
-        assert await soon(lambda: roots_in(apiserver, shop.name))
+        await soon(lambda: roots_in(apiserver, shop.name))
         roots = roots_in(apiserver, shop.name).encode()
         served = Replica("", process, address, system)
         assert await Asking([served], shop.token(), roots)._given(served, Workload())

@@ -12,7 +12,8 @@ from pilotpy.sources.kubernetes.connection import connected, default_login
 from pilotpy.sources.kubernetes.list_watch import Timing
 from tests.kube.cluster import Refused
 from tests.kube.plane import roots_in, roots_of
-from tests.kube.waiting import eventually
+from tests.kube.waiting import soon
+from tests.waiting import eventually, until
 from tests.xds.test_edge import asynchronous
 
 ROOTS = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -26,13 +27,18 @@ class Wanted:
         self.roots = ROOTS
         self.labels = {}
         self.allowed = True
+        self.asked = 0
         self.writes = []
+
+    def may_write(self):
+        self.asked += 1
+        return self.allowed
 
 
 @asynccontextmanager
 async def kept(apiserver, wanted=None, kubeconfig=None):
     wanted = wanted or Wanted()
-    rules = Rules(lambda: wanted.roots, lambda labels: wanted.labels.items() <= labels.items(), lambda: wanted.allowed)
+    rules = Rules(lambda: wanted.roots, lambda labels: wanted.labels.items() <= labels.items(), wanted.may_write)
     async with connected(default_login(kubeconfig or apiserver.kubeconfig)) as connection:
         certificates = RootCertificates(connection, rules, Random(1), wanted.writes.append, QUICK)
         task = asyncio.create_task(certificates.run())
@@ -42,10 +48,6 @@ async def kept(apiserver, wanted=None, kubeconfig=None):
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-async def soon(condition, patience=20):
-    return await asyncio.to_thread(eventually, condition, patience)
 
 
 async def hold(apiserver, namespace, roots=ROOTS):
@@ -74,7 +76,7 @@ async def test_what_somebody_edits_or_deletes_is_put_right(apiserver):
         assert await hold(apiserver, namespace)
         assert apiserver.admin.read(roots_of(namespace))["metadata"]["annotations"] == {"of": "mine"}
         apiserver.admin.patch(roots_of(namespace), {"metadata": {"labels": None}})
-        assert await soon(lambda: "labels" in apiserver.admin.read(roots_of(namespace))["metadata"])
+        await soon(lambda: "labels" in apiserver.admin.read(roots_of(namespace))["metadata"])
         apiserver.admin.delete(roots_of(namespace))
         assert await hold(apiserver, namespace)
         assert wanted.writes.count("restored") >= 2
@@ -122,7 +124,7 @@ async def test_nothing_is_written_by_who_may_not_write_now(apiserver):
     namespace, wanted = apiserver.namespace(), Wanted()
     wanted.allowed = False
     async with kept(apiserver, wanted):
-        await asyncio.sleep(1)
+        await until(lambda: wanted.asked and not wanted.certificates._doubtful)
         assert not roots_in(apiserver, namespace)
         assert not wanted.writes
         wanted.allowed = True
@@ -138,7 +140,7 @@ async def test_where_writing_is_forbidden_it_is_tried_again_and_counted(apiserve
     token = apiserver.admin.token(namespace, "reader", "")
     kubeconfig = apiserver.kubeconfig_for(f"reader-{namespace}", {"token": token})
     async with kept(apiserver, kubeconfig=kubeconfig) as wanted:
-        assert await soon(lambda: wanted.writes.count("failed") > 2)
+        await soon(lambda: wanted.writes.count("failed") > 2)
         assert not roots_in(apiserver, namespace)
         binding(["get", "list", "watch", "create", "patch"])
         assert await hold(apiserver, namespace)
@@ -166,14 +168,7 @@ async def test_roots_survive_an_api_server_that_is_restarted(apiserver):
     async with kept(apiserver) as wanted:
         assert await hold(apiserver, apiserver.namespace())
         await asyncio.to_thread(apiserver.restart, compacted=True)
-        late = await soon(lambda: named(apiserver))
+        late = await asyncio.to_thread(eventually, apiserver.namespace, passing=(OSError, Refused))
         wanted.roots = ROOTS * 2
         wanted.certificates.look_again()
         assert await hold(apiserver, late, ROOTS * 2)
-
-
-def named(apiserver):
-    try:
-        return apiserver.namespace()
-    except (OSError, Refused):
-        return None

@@ -137,7 +137,7 @@ def test_without_etcd_everything_stays(apiserver):
             await to_thread(apiserver.etcd.stop)
             watcher.link.cut()  # so that it must ask again
             watcher.link.mend()
-            await asyncio.sleep(0)
+            await watcher.until(lambda: watcher.findings, within=30)
             await to_thread(apiserver.etcd.start)
             await to_thread(eventually, lambda: apiserver.admin.create(service(namespace, "comes")))
             await watcher.until(lambda: watcher.names("Service", namespace) == {"stays", "comes"}, within=30)

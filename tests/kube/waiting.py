@@ -1,22 +1,15 @@
-"""Waiting for what becomes true a little later."""
+"""Waiting for what a real API server says a little later."""
 
-import time
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from functools import partial
 
+from tests import waiting
 from tests.kube.cluster import Refused
 
+eventually = partial(waiting.eventually, passing=Refused)
+"""A refusal counts as nothing yet."""
 
-def eventually(condition: Callable[[], Any], patience: float = 20) -> Any:
-    """What a condition says, as soon as that is something; a refusal of the API server counts as nothing yet."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            found = condition()
-        except Refused:
-            if time.monotonic() > deadline:
-                raise
-            found = None
-        if found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.05)
+
+async def soon(condition, patience=20):
+    """The same in a thread of its own, so that what is tested goes on beside it."""
+    return await asyncio.to_thread(eventually, condition, patience)

@@ -1,7 +1,7 @@
 """Steady requests from inside a pod, as a program: ``load.py URL SECONDS``.
 
-Prints as JSON who answered how often, how many answers took 0.4 s and longer, what was not answered 200, and when
-(time.time()) the last answer of 200 came.
+Prints a line once it has asked, and in the end as JSON who answered how often, how many answers took 0.4 s and longer,
+what was not answered 200, and when (time.time()) the last answer of 200 came.
 
 Half of the lines keep their connection, half make a new one for each request.
 """
@@ -19,6 +19,7 @@ counts = collections.Counter()
 failures = []
 slow = []
 answered = [0.0]
+asked = threading.Event()
 until = time.monotonic() + seconds
 
 
@@ -40,6 +41,7 @@ def line(keep):
             connection.close()
         if time.monotonic() - begun >= 0.4:
             slow.append(begun)
+        asked.set()
         time.sleep(0.005)
     connection.close()
 
@@ -47,6 +49,9 @@ def line(keep):
 lines = [threading.Thread(target=line, args=(number % 2 == 0,)) for number in range(6)]
 for each in lines:
     each.start()
+asked.wait()
+sys.stdout.write("asked\n")
+sys.stdout.flush()
 for each in lines:
     each.join()
 json.dump({"counts": counts, "failures": failures, "slow": len(slow), "last": answered[0]}, sys.stdout)

@@ -42,11 +42,12 @@ spec:
 
 @contextmanager
 def load(client, url, seconds):
-    """Requests from a pod, in the background. What came of them is in the dict that this gives, afterwards."""
+    """Requests from a pod, in the background, once there has been one. What came of them is in the dict, afterwards."""
     command = commands.command_in(client, [sys.executable, str(LOAD), url, str(seconds)])
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     result = {}
     try:
+        assert running.stdout.readline() == "asked\n"
         yield result
         said, _ = running.communicate(timeout=seconds + 30)
         result.update(json.loads(said))

@@ -54,7 +54,6 @@ def test_canary_over_two_services_follows_its_weights(running):
 
     edited = case("canary-two-services.yaml").replace("weight: 50", "weight: 5", 1).replace("weight: 50", "weight: 95")
     with load("caller-v1", ALL, 3) as during:
-        time.sleep(1)
         running.write("svc-all.yaml", edited)
     assert during["failures"] == []
     with load("caller-v1", ALL, 5) as result:
