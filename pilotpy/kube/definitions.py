@@ -1,18 +1,18 @@
-"""Definitions of Istio's kinds for an API server: from the types of `model` to CustomResourceDefinitions.
+"""Definitions of the kinds of Istio and the Gateway API: from the types of `model` to CustomResourceDefinitions.
 
-Schemas are structural. They say what the types say, names and forms and ranges; what only holds between fields is left
-to admission. A cluster that has Istio's own keeps them: these are created, never put in place of others.
+A cluster that has the original ones keeps them: these are created, never put in place of others.
 
-Source  kubernetes apiextensions/v1 (JSONSchemaProps); short names and categories as in manifests/charts/base of Istio.
+Source  kubernetes apiextensions/v1 (JSONSchemaProps); short names and categories as in manifests/charts/base of Istio
+and config/crd of kubernetes-sigs/gateway-api.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import inspect
-
-from pilotpy.model.message import Duration, Part
+from pilotpy.kube.structural import OPEN, structural
+from pilotpy.model.gateway_api_references import GROUP as GATEWAY_API
+from pilotpy.model.message import Declared
 from pilotpy.schema.kinds import SCHEMAS, Schema
 from pilotpy.sources.kubernetes.collection import COLLECTIONS, Collection
 
@@ -29,9 +29,13 @@ _SHORT: Final = {
     "RequestAuthentication": "ra",
     "AuthorizationPolicy": "ap",
     "Telemetry": "telemetry",
+    "GatewayClass": "gc",
+    "KubernetesGateway": "gtw",
+    "ListenerSet": "lset",
+    "ReferenceGrant": "refgrant",
+    "BackendTLSPolicy": "btlspolicy",
 }
-_OPEN: Final = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_EXACT: Final = 2**53  # integers above have no exact bound in a schema, whose numbers are floating
+_UNAPPROVED: Final = {"api-approved.kubernetes.io": "unapproved, made by pilotpy from what it reads of the API"}
 
 
 def definitions() -> list[Definition]:
@@ -47,10 +51,13 @@ def _definition(collection: Collection, schema: Schema) -> Definition:
         "listKind": f"{kind}List",
         "plural": plural,
         "singular": kind.lower(),
-        "categories": ["istio-io", collection.group.replace(".", "-")],
+        "categories": _categories(collection.group),
     }
-    if kind in _SHORT:
-        names["shortNames"] = [_SHORT[kind]]
+    if collection.called in _SHORT:
+        names["shortNames"] = [_SHORT[collection.called]]
+    metadata: Definition = {"name": collection.name, "labels": {"app.kubernetes.io/part-of": "pilotpy"}}
+    if collection.group == GATEWAY_API:  # API servers ask for a word on it where a group ends in k8s.io
+        metadata["annotations"] = dict(_UNAPPROVED)
     versions = [
         {
             "name": version,
@@ -64,83 +71,21 @@ def _definition(collection: Collection, schema: Schema) -> Definition:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": collection.name, "labels": {"app.kubernetes.io/part-of": "pilotpy"}},
-        "spec": {"group": collection.group, "scope": "Namespaced", "names": names, "versions": versions},
+        "metadata": metadata,
+        "spec": {
+            "group": collection.group,
+            "scope": "Namespaced" if schema.namespaced else "Cluster",
+            "names": names,
+            "versions": versions,
+        },
     }
+
+
+def _categories(group: str) -> list[str]:
+    return ["gateway-api"] if group == GATEWAY_API else ["istio-io", group.replace(".", "-")]
 
 
 def _object(schema: Schema) -> Definition:
-    spec = _schema(inspect.type_info(schema.spec))
-    return {"type": "object", "properties": {"spec": spec, "status": _OPEN}}
-
-
-def _schema(of: inspect.Type) -> Definition:
-    """The schema of a type of the model."""
-    match of:
-        case inspect.StructType():
-            return _struct(of)
-        case inspect.UnionType():
-            return _union(of)
-        case inspect.VarTupleType():
-            return {"type": "array", "items": _schema(of.item_type)}
-        case inspect.DictType(value_type=inspect.AnyType()):
-            return dict(_OPEN)
-        case inspect.DictType():
-            return {"type": "object", "additionalProperties": _schema(of.value_type)}
-        case inspect.LiteralType():
-            return {"type": "string", "enum": list(of.values)}
-        case inspect.CustomType(cls=cls) if cls is Duration:
-            return {"type": "string"}
-        case inspect.IntType():
-            return _integer(of)
-        case inspect.BytesType():
-            return {"type": "string", "format": "byte"}
-    return {"type": _PLAIN[type(of)]}
-
-
-_PLAIN: Final[dict[type[inspect.Type], str]] = {
-    inspect.StrType: "string",
-    inspect.BoolType: "boolean",
-    inspect.FloatType: "number",
-}
-
-
-def _struct(of: inspect.StructType) -> Definition:
-    found: Definition = {
-        "type": "object",
-        "description": (of.cls.__doc__ or "").partition("\n")[0],
-        "properties": {
-            field.encode_name: _schema(field.type) for field in of.fields if not _beside(of.cls, field.name)
-        },
-    }
-    if issubclass(of.cls, Part):
-        found["x-kubernetes-preserve-unknown-fields"] = True
-    return found
-
-
-def _beside(spec: type, field: str) -> bool:
-    """Whether a field is read with the spec, and written beside it."""
-    return field == "status" and spec in _STATUSED
-
-
-_STATUSED: Final = {one.spec for one in SCHEMAS.values() if one.status}
-
-
-def _union(of: inspect.UnionType) -> Definition:
-    """One type or null, which API servers take for absent; or a number and text, as ports are."""
-    types = [one for one in of.types if not isinstance(one, inspect.NoneType)]
-    if len(types) == 1:
-        return _schema(types[0])
-    assert {type(one) for one in types} == {inspect.IntType, inspect.StrType}, of
-    return {"x-kubernetes-int-or-string": True}
-
-
-def _integer(of: inspect.IntType) -> Definition:
-    found: Definition = {"type": "integer"}
-    if of.ge is not None and of.ge > -_EXACT:
-        found["minimum"] = of.ge
-    if of.le is not None and of.le < _EXACT:
-        found["maximum"] = of.le
-    else:
-        found["format"] = "int64"
-    return found
+    spec = structural(schema.spec)
+    found: Definition = {"type": "object", "properties": {"spec": spec, "status": dict(OPEN)}}
+    return found | {"required": ["spec"]} if issubclass(schema.spec, Declared) else found

@@ -1,8 +1,10 @@
 """The collections of an API server that say something to a mesh: where each is, and how its objects are read.
 
-Kubernetes' own kinds are read field by field; Istio's as those of a file are, with all that is wrong with them, since
-nothing but their schema may have looked at them yet. Versions are tried in turn: which are served depends on what is
-installed. Follows what istiod watches (pilot/pkg/bootstrap, pkg/config/schema).
+Kubernetes' own kinds are read field by field, but for Ingress; that, Istio's and the Gateway API's as those of a file
+are, with all that is wrong with them, since nothing but their schema may have looked at them yet. Versions are tried in
+turn: which are served depends on what is installed.
+
+Source  what istiod watches: istio pilot/pkg/bootstrap, pkg/config/schema; config/crd of kubernetes-sigs/gateway-api.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pilotpy.model.gateway_api_references import GROUP as GATEWAY_API
 from pilotpy.model.resource import Finding, Meta, Resource, Severity
 from pilotpy.schema import codes
 from pilotpy.schema.admission import admitted
 from pilotpy.schema.closed import closed
+from pilotpy.schema.kinds import called
 from pilotpy.sources.kubernetes.core_kinds import reader
 from pilotpy.sources.kubernetes.wire import JSON, Read, named
 
@@ -31,7 +35,6 @@ class Collection(NamedTuple):
     plural: str
     read: Reader
     defined: bool = False  # by a CustomResourceDefinition: it may come and go
-    revised: bool = False  # objects may be for one control plane of several
     field_selector: str = ""
     label_selector: str = ""
     namespace: str = ""  # "": all of them
@@ -46,6 +49,11 @@ class Collection(NamedTuple):
         """In which form it is asked for."""
         form = "PartialObjectMetadata" if watch else "PartialObjectMetadataList"
         return f"{JSON};as={form};g=meta.k8s.io;v=v1,{JSON}" if self.named_only else JSON
+
+    @property
+    def called(self) -> str:
+        """How refs call the kind."""
+        return called(self.group, self.kind)
 
     @property
     def name(self) -> str:
@@ -76,7 +84,7 @@ def _written(kind: str, api_version: str) -> Reader:
         try:
             raw = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError) as error:
-            return _unread(kind, text, error)
+            return _unread(called(api_version.partition("/")[0], kind), text, error)
         raw = implied | raw
         resource, findings = admitted(raw, namespace="")
         if resource is not None:
@@ -102,11 +110,9 @@ def _unread(kind: str, text: bytes | msgspec.Raw, error: Exception) -> Read:
     return Read(ref, None, (finding,))
 
 
-def _defined(group: str, versions: tuple[str, ...], kinds: dict[str, str], *, revised: bool) -> list[Collection]:
+def _all_of(group: str, versions: tuple[str, ...], kinds: dict[str, str], *, defined: bool = True) -> list[Collection]:
     return [
-        Collection(
-            kind, group, versions, plural, _written(kind, f"{group}/{versions[0]}"), defined=True, revised=revised
-        )
+        Collection(kind, group, versions, plural, _written(kind, f"{group}/{versions[0]}"), defined=defined)
         for kind, plural in kinds.items()
     ]
 
@@ -126,8 +132,8 @@ COLLECTIONS: Final = (
         "secrets",
         field_selector="type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token",
     ),
-    Collection("Ingress", "networking.k8s.io", ("v1",), "ingresses", _written("Ingress", "networking.k8s.io/v1")),
-    *_defined(
+    *_all_of("networking.k8s.io", ("v1",), {"Ingress": "ingresses", "IngressClass": "ingressclasses"}, defined=False),
+    *_all_of(
         "networking.istio.io",
         ("v1", "v1beta1", "v1alpha3"),
         {
@@ -141,9 +147,8 @@ COLLECTIONS: Final = (
             "EnvoyFilter": "envoyfilters",
             "ProxyConfig": "proxyconfigs",
         },
-        revised=True,
     ),
-    *_defined(
+    *_all_of(
         "security.istio.io",
         ("v1", "v1beta1"),
         {
@@ -151,15 +156,24 @@ COLLECTIONS: Final = (
             "RequestAuthentication": "requestauthentications",
             "AuthorizationPolicy": "authorizationpolicies",
         },
-        revised=True,
     ),
-    *_defined("telemetry.istio.io", ("v1", "v1alpha1"), {"Telemetry": "telemetries"}, revised=True),
-    *_defined(
+    *_all_of("telemetry.istio.io", ("v1", "v1alpha1"), {"Telemetry": "telemetries"}),
+    *_all_of(
         "extensions.istio.io",
         ("v1alpha1",),
         {"WasmPlugin": "wasmplugins", "TrafficExtension": "trafficextensions"},
-        revised=True,
     ),
+    *_all_of(GATEWAY_API, ("v1", "v1beta1"), {"GatewayClass": "gatewayclasses", "Gateway": "gateways"}),
+    *_all_of(GATEWAY_API, ("v1",), {"ListenerSet": "listenersets"}),
+    *_all_of(GATEWAY_API, ("v1", "v1beta1"), {"HTTPRoute": "httproutes"}),
+    *_all_of(
+        GATEWAY_API,
+        ("v1", "v1alpha2"),
+        {"GRPCRoute": "grpcroutes", "TCPRoute": "tcproutes", "UDPRoute": "udproutes"},
+    ),
+    *_all_of(GATEWAY_API, ("v1", "v1alpha3", "v1alpha2"), {"TLSRoute": "tlsroutes"}),
+    *_all_of(GATEWAY_API, ("v1", "v1beta1", "v1alpha2"), {"ReferenceGrant": "referencegrants"}),
+    *_all_of(GATEWAY_API, ("v1", "v1alpha3"), {"BackendTLSPolicy": "backendtlspolicies"}),
 )
 """All of them. What is not installed is empty."""
 
