@@ -12,10 +12,12 @@ from typing import Any, Final, TypeVar
 
 from pilotpy.compile.encoded import Encoded, Tree
 from pilotpy.engine import Engine, Kind
+from pilotpy.mesh.clusters import home_cluster
 from pilotpy.mesh.config import mesh_config, root_namespace
 from pilotpy.mesh.endpoints import endpoints
-from pilotpy.mesh.hosts import service_host
+from pilotpy.mesh.hosts import is_address, service_host
 from pilotpy.mesh.kinds import AUTHORIZATION_POLICIES, KIND_OF, SERVICE_ENTRIES, SERVICES, TELEMETRIES
+from pilotpy.mesh.network_gateways import gateways, named_gateways
 from pilotpy.mesh.scopes import members
 from pilotpy.mesh.service import Registry, Service, ServiceKey
 from pilotpy.mesh.service_entries import hosts_of
@@ -25,13 +27,12 @@ from pilotpy.mesh.views import view
 from pilotpy.model.resource import Finding, Resource
 from pilotpy.schema.kinds import SCHEMAS, Schema
 from pilotpy.schema.written import api_version, written, written_object
-from pilotpy.xds.debug_shapes import endpoint_shape, port_shape, service_shape
+from pilotpy.xds.debug_shapes import endpoint_shape, gateway_shape, port_shape, service_shape
 
 T = TypeVar("T")
 
 _THOUSAND: Final = 1000
 _AT_ONCE: Final = 100  # services between two turns of the loop
-_LOCAL: Final = "Kubernetes"  # the cluster of a control plane that has but one
 _GROUP: Final = ".istio.io"  # of the kinds that are configuration
 
 
@@ -44,7 +45,7 @@ class MeshPages:
 
     async def registryz(self) -> list[dict[str, Any]]:
         """Every service."""
-        return [service_shape(found, _LOCAL) async for found in _unhurried(self._services())]
+        return [service_shape(found, self._home) async for found in _unhurried(self._services())]
 
     async def endpointz(self) -> dict[str, Any]:
         """Every endpoint: host -> namespace -> shards, one for each registry and cluster."""
@@ -103,12 +104,19 @@ class MeshPages:
 
     async def authorizationz(self) -> dict[str, Any]:
         """Every AuthorizationPolicy, by namespace."""
-        policies: dict[str, list[dict[str, Any]]] = {}
-        for found in self._objects(AUTHORIZATION_POLICIES):
-            said = {**_named(found), "annotations": dict(found.meta.annotations) or None, "spec": written(found.spec)}
-            policies.setdefault(found.ref.namespace, []).append(said)
+        return {"authorization_policies": self._policies()}
+
+    async def networkz(self) -> list[dict[str, Any]]:
+        """The gateways to other networks, those under host names as they were last resolved."""
+        return [gateway_shape(one) for one in self._engine.ask(gateways)]
+
+    async def pushcontext(self) -> dict[str, Any]:
+        """What istiod computes ahead of proxies: policies, and gateways before and after their names are resolved."""
+        unresolved = [one for one in self._engine.ask(named_gateways) if not is_address(one.address)]
         return {
-            "authorization_policies": {"namespace_to_policies": policies, "root_namespace": self._root},
+            "AuthorizationPolicies": self._policies(),
+            "NetworkGateways": await self.networkz(),
+            "UnresolvedGateways": [gateway_shape(one) for one in unresolved],
         }
 
     async def telemetryz(self) -> dict[str, Any]:
@@ -130,7 +138,7 @@ class MeshPages:
         seen = self._engine.ask(view, connection)
         reached = [one for part in seen.scope.parts for one in self._engine.ask(members, part)]
         services = [
-            service_shape(found, _LOCAL)
+            service_shape(found, self._home)
             async for one in _unhurried(reached)
             if (found := self._engine.ask(service, one.service)) is not None
         ]
@@ -145,6 +153,17 @@ class MeshPages:
             "services": services,
             "destinationRules": rules,
         }
+
+    def _policies(self) -> dict[str, Any]:
+        policies: dict[str, list[dict[str, Any]]] = {}
+        for found in self._objects(AUTHORIZATION_POLICIES):
+            said = {**_named(found), "annotations": dict(found.meta.annotations) or None, "spec": written(found.spec)}
+            policies.setdefault(found.ref.namespace, []).append(said)
+        return {"namespace_to_policies": policies, "root_namespace": self._root}
+
+    @property
+    def _home(self) -> str:
+        return self._engine.ask(home_cluster)
 
     @property
     def _root(self) -> str:
@@ -163,7 +182,7 @@ class MeshPages:
                 port = next((one for one in found.ports if one.number == target.port), None) if found else None
                 if found is not None and port is not None:
                     said = {**port_shape(port), "TargetPort": target.target}
-                    yield {"Service": service_shape(found, _LOCAL), "Port": said}
+                    yield {"Service": service_shape(found, self._home), "Port": said}
 
     def _services(self) -> Iterator[Service]:
         keys = {

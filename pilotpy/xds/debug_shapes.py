@@ -1,7 +1,8 @@
 """From services and endpoints of the mesh to the shapes in which istiod's debug pages show them.
 
 Go writes the names of fields as they are unless told otherwise: hence the capitals. What this mesh does not know of a
-service is left out. Source: Service, Port, ServiceAttributes and IstioEndpoint in pilot/pkg/model/service.go.
+service is left out. Source: Service, Port, ServiceAttributes and IstioEndpoint in pilot/pkg/model/service.go of
+istio/istio, NetworkGateway in network.go.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pilotpy.mesh.network_gateways import NetworkGateway
 from pilotpy.mesh.service import Endpoint, Health, Port, Resolution, Service
 
 _RESOLUTIONS: Final = {
@@ -47,6 +49,18 @@ def service_shape(service: Service, cluster: str) -> dict[str, Any]:
         "defaultAddress": service.addresses[0] if service.addresses else _NO_ADDRESS,
         "Resolution": _RESOLUTIONS[service.resolution],
         "MeshExternal": service.mesh_external,
+    }
+
+
+def gateway_shape(gateway: NetworkGateway) -> dict[str, Any]:
+    """A gateway to a network as ``/debug/networkz`` lists it; whom it runs as is not known."""
+    return {
+        "Network": gateway.network,
+        "Cluster": gateway.cluster,
+        "Addr": gateway.address,
+        "Port": gateway.port,
+        "HBONEPort": 0,
+        "ServiceAccount": {"Namespace": "", "Name": ""},
     }
 
 

@@ -25,6 +25,14 @@ from pilotpy.xds.status import client, client_with_watches, sync_status
 _ELSEWHERE: Final = "Proxy not connected to this Pilot instance. It may be connected to another instance.\n"
 _BY_SHORT: Final = {type_.short: type_ for type_ in IN_ORDER}
 _FOR_ANYBODY: Final = frozenset({"config_dump", "edsz", "ndsz"})
+_NOT_ANSWERED: Final = {
+    "ambientz": "no ambient mesh is served",
+    "clusterz": "/metrics tells how far other clusters are heard: istiod_remote_cluster_sync_status",
+    "inject": "nothing is injected",
+    "krtz": "it is about the inside of istiod",
+    "mcsz": "ServiceExport and ServiceImport are not read",
+}
+"""Pages of istiod's, and why they are not here: who asks for one must not take silence for an answer."""
 
 
 class Asker(NamedTuple):
@@ -94,8 +102,11 @@ class Inspection:
         """The page of that name; of another one, 404, and 403 if it is not for this asker."""
         if asker.namespace is not None and not asker.every_page and name not in _FOR_ANYBODY:
             return Page(b"", 403, "text/plain")
-        page = self._pages.get(name)
-        return Page(b"no such page\n", 404, "text/plain") if page is None else await page(params, asker)
+        if (page := self._pages.get(name)) is not None:
+            return await page(params, asker)
+        if name in _NOT_ANSWERED:
+            return _text(f"{name} is not answered here: {_NOT_ANSWERED[name]}\n", 501)
+        return _text("no such page\n", 404)
 
     def connections(self, asker: Asker) -> list[Connection]:
         """The proxies that may be seen, sorted by connection."""
@@ -109,7 +120,7 @@ class Inspection:
         return next((one for one in self.connections(own) if proxy in one.id), None)
 
     async def _list(self, params: Params, _: Asker) -> Page:
-        return _json(params, self.names)
+        return _json(params, [name for name in self.names if name != "list"])
 
     async def _syncz(self, params: Params, asker: Asker) -> Page:
         namespace = params.get("namespace", "")
@@ -198,7 +209,9 @@ def _of_mesh(mesh: MeshPages) -> dict[str, Callable[[Params, Asker], Awaitable[P
         "endpointShardz": mesh.endpointz,
         "endpointz": mesh.endpointz,
         "mesh": mesh.mesh,
+        "networkz": mesh.networkz,
         "push_status": mesh.push_status,
+        "pushcontext": mesh.pushcontext,
         "registryz": mesh.registryz,
         "resourcesz": mesh.resourcesz,
         "telemetryz": mesh.telemetryz,

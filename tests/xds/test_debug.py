@@ -121,6 +121,22 @@ async def test_every_page_that_is_listed_answers():
             assert status == 200, name
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        pytest.param("clusterz", 501, "not answered here", id="a page of istiod's that is not there yet"),
+        pytest.param("anything", 404, "no such page", id="a page that nobody has"),
+    ],
+)
+@asynchronous
+async def test_what_is_not_answered_is_said(name, status, words):
+    async with plane() as server:
+        found = await page(server.http_address, f"/debug/{name}")
+        assert name not in json.loads((await page(server.http_address, "/debug/list"))[1])
+    assert found[0] == status
+    assert words in found[1]
+
+
 @asynchronous
 async def test_metrics_bear_istiods_names():
     async with plane() as server, await connect(server):

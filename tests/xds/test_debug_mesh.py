@@ -129,3 +129,22 @@ def test_what_is_kept_compiled_is_counted_once(world):
     held = [("type/Cluster", tree), ("type/Cluster", tree), ("type/Listener", Tree([Encoded("l", b"z")]))]
     assert page(world, "cachez", held=held) == {"type/Cluster": ["a", "b"], "type/Listener": ["l"]}
     assert page(world, "cache_sizes", held=held) == {"type/Cluster": "1kB", "type/Listener": "1B", "total": "1kB"}
+
+
+GATEWAYS = """
+apiVersion: v1
+kind: Service
+metadata: {name: east-west, namespace: istio-system, labels: {topology.istio.io/network: east}}
+spec: {type: LoadBalancer, ports: [{name: tls, port: 15443}]}
+status: {loadBalancer: {ingress: [{ip: 192.0.2.7}, {hostname: east.example.com}]}}
+"""
+
+
+def test_gateways_to_other_networks_are_listed_once_their_names_are_resolved(world):
+    world.put(GATEWAYS)
+    (known,) = page(world, "networkz")
+    assert (known["Network"], known["Addr"], known["Port"]) == ("east", "192.0.2.7", 15443)
+    context = page(world, "pushcontext")
+    assert context["NetworkGateways"] == [known]
+    assert [one["Addr"] for one in context["UnresolvedGateways"]] == ["east.example.com"]
+    assert list(context["AuthorizationPolicies"]["namespace_to_policies"]) == ["default"]
