@@ -227,6 +227,34 @@ def test_requests_go_to_the_pods_of_both_clusters(apiserver, east):
     asyncio.run(story())
 
 
+@pytest.fixture
+def reader(east, repository):
+    """A kubeconfig for the other cluster, of the account that deploy/ has for it, and of nobody else."""
+    path = repository / "deploy" / "remote-cluster" / "reader.yaml"
+    made = [one for one in yaml.safe_load_all(path.read_text()) if one]
+    east.admin.create(*made)
+    token = east.admin.token("istio-system", "istio-reader-service-account", "")
+    written = yaml.safe_load(inlined(east))
+    yield yaml.safe_dump(written | {"users": [{"name": written["users"][0]["name"], "user": {"token": token}}]})
+    for one in made:
+        if one["kind"] != "Namespace":  # nobody here would finish its deletion
+            east.admin.delete(one)
+
+
+@asynchronous
+async def test_the_rights_that_deploy_gives_are_enough_for_another_cluster(apiserver, east, reader, caplog):
+    system, far = apiserver.namespace("system-"), Shop(east)
+    apiserver.admin.create(remote_secret(system, east=reader))
+    async with others(apiserver, system) as follower:
+        assert not follower.folder.findings
+        assert "web@east" in named(follower, "Pod", far.name)
+    async with plane(apiserver, system) as served:
+        roots = await to_thread(served.roots, "default")
+        token, cluster = far.token(), {"clusterid": "east"}
+        assert names(await served.certificate(Workload(), token, roots, **cluster)) == [far.identity]
+    assert "403" not in caplog.text
+
+
 @asynchronous
 async def test_a_token_is_reviewed_by_the_cluster_that_its_pod_says_it_is_of(apiserver, east):
     system, shop, far = apiserver.namespace("system-"), Shop(apiserver), Shop(east)

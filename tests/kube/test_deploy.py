@@ -10,7 +10,7 @@ import yaml
 
 from pilotpy.kube.csr_signer import Signer
 from pilotpy.kube.definitions import definitions
-from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS
+from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS, REMOTE
 from pilotpy_ca.certificates import pem
 from tests.authority.plane import Workload, names
 from tests.kube.cluster import Refused
@@ -41,15 +41,24 @@ def test_all_that_is_deployed_stands_in_the_kustomization(deploy):
 
 
 def test_the_cluster_role_reads_what_is_watched_and_no_more(deploy):
-    role = next(one for one in objects(deploy / "roles.yaml") if one["kind"] == "ClusterRole")
-    reads = {
+    assert watched(deploy / "roles.yaml") == {(one.group, one.plural) for one in (*COLLECTIONS, DEFINITIONS)}
+
+
+def test_the_reader_of_another_cluster_reads_what_is_watched_there_and_no_more(deploy):
+    path = deploy / "remote-cluster" / "reader.yaml"
+    assert watched(path) == {(one.group, one.plural) for one in REMOTE}
+
+
+def watched(path):
+    """Groups and resources that the role in a manifest may watch."""
+    role = next(one for one in objects(path) if one["kind"] == "ClusterRole")
+    return {
         (group, resource)
         for rule in role["rules"]
         if "watch" in rule["verbs"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
-    assert reads == {(one.group, one.plural) for one in (*COLLECTIONS, DEFINITIONS)}
 
 
 @pytest.fixture(scope="module")
