@@ -66,6 +66,25 @@ async def authenticated(authenticators: Iterable[Authenticator], credentials: Cr
     raise Unauthenticated("; ".join(reasons) or "there is no way to authenticate")
 
 
+async def with_holder(
+    caller: Caller, authenticators: Iterable[Authenticator], credentials: Credentials, now: datetime
+) -> Caller:
+    """The caller with its proxy, if that is known or any authenticator knows it of one with these names.
+
+    The certificate that it showed may be by another replica, and its token tells for which Pod it is.
+    """
+    if caller.holder or not credentials.token:
+        return caller
+    for authenticator in authenticators:
+        try:
+            found = await authenticator.caller(credentials, now)
+        except Unauthenticated:
+            continue
+        if found.holder and found.identities == caller.identities:
+            return caller._replace(holder=found.holder, details=found.details)
+    return caller
+
+
 def credentials_of(metadata: Iterable[tuple[str, str | bytes]], peer: Peer) -> Credentials:
     """What a call's metadata shows. More than one token, or one that is too long, counts as none."""
     tokens, clusters = [], []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +33,10 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+# Asks, in place of a folder, those keys that are in none; with a folder of somebody else's signer. Raises `CaError`.
+elsewhere: ContextVar[Callable[[Command, Path | None], Answer] | None] = ContextVar("elsewhere", default=None)
 
 
 def default_folder() -> Path:
@@ -249,8 +255,9 @@ def _ask(folder: Path, cacerts: Path | None, command: Command) -> Answer:
     from pilotpy_ca.errors import CaError
     from pilotpy_ca.terms import Terms
 
+    other = elsewhere.get()
     try:
-        said = ask(folder, command, Terms(), cacerts)
+        said = other(command, cacerts) if other is not None else ask(folder, command, Terms(), cacerts)
     except CaError as error:
         _fail(str(error))
     if isinstance(said, Failed):

@@ -6,7 +6,7 @@ before. Where no holder is known, each certificate counts until it ends: it may 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -39,6 +39,7 @@ class Ledger:
     """The certificates that are still valid, and what holders reported. Itself evidence."""
 
     def __init__(self, issued: Iterable[Issued] = (), settle: timedelta = timedelta(0)) -> None:
+        self.revision = 0  # grows whenever anything is noted
         self._settle = settle
         self._ended: dict[int, datetime] = {}  # serial -> when it was first seen to have ended
         self._issued: dict[int, Issued] = {}
@@ -50,6 +51,7 @@ class Ledger:
 
     def add(self, one: Issued) -> None:
         """Note a certificate that was issued."""
+        self.revision += 1
         self._issued[one.serial] = self._in_use[one.serial] = one
         if one.holder:
             before = self._latest.get((one.holder, one.names))
@@ -59,16 +61,19 @@ class Ledger:
 
     def report(self, holder: str, roots: Iterable[str]) -> None:
         """A holder has told which roots (fingerprints) it trusts now: an acknowledged push, an agent's report."""
+        self.revision += 1
         self._reported[holder] = frozenset(roots)
 
     def gone(self, holder: str) -> None:
         """A holder does not exist any more: nothing waits for it. Its certificates can still be revoked."""
+        self.revision += 1
         self._reported.pop(holder, None)
         for key in [key for key in self._latest if key[0] == holder]:
             self._in_use.pop(self._latest.pop(key), None)
 
     def revoked(self, serials: Iterable[int]) -> None:
         """Nobody gets anywhere by these: nothing waits for whoever has them."""
+        self.revision += 1
         for serial in serials:
             self._in_use.pop(serial, None)
 
@@ -77,6 +82,7 @@ class Ledger:
         ended = [one for one in self._issued.values() if one.ends <= now]
         self._ended = {one.serial: min(self._ended.get(one.serial, now), now) for one in ended}
         for one in [one for one in ended if now - self._ended[one.serial] >= self._settle]:
+            self.revision += 1
             del self._issued[one.serial]
             del self._ended[one.serial]
             self._in_use.pop(one.serial, None)
@@ -90,6 +96,15 @@ class Ledger:
     def find(self, serial: int) -> Issued | None:
         """The certificate with a serial number, if it is still valid and known."""
         return self._issued.get(serial)
+
+    def in_use(self, serial: int) -> bool:
+        """Whether a certificate may be in use, as far as is known."""
+        return serial in self._in_use
+
+    @property
+    def reported(self) -> Mapping[str, frozenset[str]]:
+        """The roots (fingerprints) that holders have told that they trust."""
+        return self._reported
 
     def __len__(self) -> int:
         return len(self._issued)

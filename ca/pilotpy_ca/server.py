@@ -17,7 +17,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from pilotpy_ca.authenticators import Authenticator, Caller, Peer, admission, authenticated, credentials_of
+from pilotpy_ca.authenticators import Authenticator, Caller, Peer, admission, authenticated, credentials_of, with_holder
 from pilotpy_ca.authority import Authority, ServerIdentity
 from pilotpy_ca.certificates import pem
 from pilotpy_ca.clock import Clock, system_clock
@@ -60,6 +60,7 @@ def certificate_handler(
                 async with asyncio.timeout(_PATIENCE):
                     credentials = credentials_of(context.invocation_metadata() or (), peer)
                     caller = await authenticated(authenticators, credentials, clock())
+                    caller = await with_holder(caller, authenticators, credentials, clock())
             except (Unauthenticated, TimeoutError) as error:
                 raise service.unauthenticated(str(error) or "the authenticators took too long") from None
             if elsewhere is not None:

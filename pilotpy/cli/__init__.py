@@ -7,6 +7,7 @@ import typer
 from pilotpy.cli import (  # the commands' names
     agent,
     analyze,
+    ca,
     compile,  # noqa: A004 - the name of the command
     diff,
     lab,
@@ -15,7 +16,6 @@ from pilotpy.cli import (  # the commands' names
     serve,
     validate,
 )
-from pilotpy_ca.cli import app as ca
 
 app = typer.Typer(
     name="pilotpy",
@@ -35,7 +35,7 @@ app.add_typer(proxy_config.app, name="proxy-config")
 app.add_typer(proxy_config.app, name="pc", hidden=True)
 app.add_typer(lab.app, name="lab")
 app.add_typer(agent.app, name="agent")
-app.add_typer(ca, name="ca")
+app.add_typer(ca.app, name="ca")
 
 
 def main() -> None:

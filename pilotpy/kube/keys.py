@@ -23,6 +23,7 @@ from pilotpy.authority.keeping import LIMITS, External, MeshAuthority, mesh_of, 
 from pilotpy.engine import Put
 from pilotpy.kube import leases, secrets
 from pilotpy.kube.access_review import AccessReviews
+from pilotpy.kube.accounts import Accounts, Rhythm
 from pilotpy.kube.blocking import Blocking
 from pilotpy.kube.csr_signer import CsrSigner, Signer
 from pilotpy.kube.root_certificates import RootCertificates, Rules
@@ -54,6 +55,8 @@ LEADER: Final = "istio-namespace-controller-election"
 
 T = TypeVar("T")
 
+_GOODBYE: Final = 3.0  # seconds
+
 _LOG: Final = logging.getLogger("pilotpy.keys")
 _PAUSES: Final = timedelta(milliseconds=500), timedelta(seconds=30)  # after a first failure; at most
 
@@ -66,6 +69,7 @@ class ClusterKeys(NamedTuple):
     cacerts: Path | None = None  # a folder with a signer of somebody else's; else Secret cacerts, if there is one
     limits: FrontLimits = LIMITS
     lease: leases.Terms = leases.Terms()
+    rhythm: Rhythm = Rhythm()
     signer: Signer | None = None  # somebody else who signs for workloads; the keys are the control plane's then
     elsewhere: Servers = lambda cluster: None  # noqa: ARG005  # the API servers of other clusters
 
@@ -89,6 +93,19 @@ class ClusterKeys(NamedTuple):
             followed = _Followed(keeper, connection, namespace, clock)
             roots = _root_certificates(authority, connection, lease := self._lease(connection, server), random)
             inside.callback(keeper.authority.on_change(roots.look_again))
+            accounts = Accounts(
+                keeper,
+                connection,
+                namespace=namespace,
+                name=lease.holder,
+                leads=lambda: lease.held,
+                clock=clock,
+                rhythm=self.rhythm,
+            )
+            keeper.evidence = accounts
+            inside.callback(keeper.authority.on_change(accounts.look_again))
+            await _patiently(accounts.tell, random)  # before there is a certificate of this replica
+            inside.push_async_callback(_left, accounts)
             server.compiler.act_on(mesh_config, lambda _: roots.look_again())  # its discoverySelectors
             await inside.enter_async_context(serving(authority))
             await inside.enter_async_context(_reviewing(connection, server, random))
@@ -97,7 +114,8 @@ class ClusterKeys(NamedTuple):
                 tell = plugged.tell
                 watches.append(SecretWatch(namespace, secrets.PLUGGED_IN_SECRET, lambda one: tell(one.files)))
             beside = [watch.run(connection, random, _counted(server)) for watch in watches]
-            await inside.enter_async_context(_running(*beside, followed.run(random), lease.lead(roots.run)))
+            leading = lease.lead(roots.run)
+            await inside.enter_async_context(_running(*beside, followed.run(random), accounts.run(), leading))
             yield authority
 
     async def _plugged_in(
@@ -178,6 +196,15 @@ async def _reviewing(connection: Connection, server: Server, random: Random) -> 
     finally:
         server.edge.reviewing = Unreviewed()
         await reviews.close()
+
+
+async def _left(accounts: Accounts) -> None:
+    """Tell the others that this replica goes; where that fails, they find out."""
+    try:
+        async with asyncio.timeout(_GOODBYE):
+            await accounts.leave()
+    except (Trouble, TimeoutError) as trouble:
+        _LOG.warning("left without a word", extra=fields(reason=str(trouble) or "no answer in time"))
 
 
 def _roots_of(server: Server, signer: str) -> str:

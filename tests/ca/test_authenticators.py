@@ -19,6 +19,7 @@ from pilotpy_ca.authenticators import (
     credentials_of,
     folder_issuer,
     service_account,
+    with_holder,
 )
 from pilotpy_ca.errors import TokenError, Unauthenticated
 from pilotpy_ca.jwt import MAX_TOKEN, jwks_of, signed_token
@@ -319,3 +320,20 @@ def test_a_leaf_that_cannot_be_read_is_refused_like_any_other(old, new):
         admission(kept.authority, lambda: {"cluster.local"})(odd)
     with pytest.raises(Unauthenticated):
         whoever([ClientCertificate(kept.authority)], Credentials(PEER._replace(certificate=odd)))
+
+
+def test_whose_proxy_it_is_is_told_by_a_token_where_the_certificate_of_another_replica_does_not():
+    kept, other, issuer = keeper(), keeper(), TokenIssuer(KEY)
+    kept.authority.adopt(other.authority.slots)
+    by_certificate = ClientCertificate(kept.authority)
+    both = [by_certificate, folder_issuer(issuer, lambda: "cluster.local")]
+    chain = other.authority.issue(CSR, [SLEEP], None, NOW, "sleep-1.default")
+
+    def holder(pod):
+        credentials = shown(chain)._replace(token=issuer.token(pod, NOW))
+        caller = whoever(both, credentials)
+        assert (caller.by, caller.holder) == (by_certificate.name, "")
+        return asyncio.run(with_holder(caller, both, credentials, NOW)).holder
+
+    assert holder(POD) == "sleep-1.default"
+    assert holder(POD._replace(service_account="other")) == "", "a token of somebody else tells nothing of this one"

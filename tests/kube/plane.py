@@ -12,6 +12,7 @@ import grpc.aio
 
 from pilotpy.follow import following
 from pilotpy.gather import gathered
+from pilotpy.kube.accounts import Rhythm
 from pilotpy.kube.csr_signer import Signer
 from pilotpy.kube.keys import ClusterKeys
 from pilotpy.kube.leases import Terms as LeaseTerms
@@ -29,6 +30,7 @@ from tests.kube.waiting import eventually
 from tests.xds.client import OPTIONS, Client, node_id
 
 TERMS = Terms(key_type=KeyType.P256, settle=timedelta(seconds=1))
+RHYTHM = Rhythm(*(timedelta(seconds=one) for one in (2, 1, 6)), bytes_a_second=1e9)
 QUICK = LeaseTerms(timedelta(seconds=2), timedelta(seconds=1), timedelta(seconds=0.3))
 
 
@@ -102,11 +104,12 @@ async def plane(
     kubeconfig: Path | None = None,
     settings: Settings = SETTINGS,
     signer: Signer | None = None,
+    lease: LeaseTerms = QUICK,
 ) -> AsyncIterator[Plane]:
     login = default_login(kubeconfig or cluster.kubeconfig)
     settings, watched_with = settings._replace(system_namespace=system), instruments()
     servers: dict[str, Connection] = {}
-    keys = ClusterKeys(login, TERMS, lease=QUICK, signer=signer, elsewhere=servers.get)
+    keys = ClusterKeys(login, TERMS, lease=lease, rhythm=RHYTHM, signer=signer, elsewhere=servers.get)
     async with (
         gathered(Folder(()), login, settings, watched_with.metrics, servers) as source,
         following(source, settings, keys, watched_with) as server,

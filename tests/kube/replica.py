@@ -14,7 +14,7 @@ from pilotpy.ops.instruments import instruments
 from pilotpy.sources.folder import Folder
 from pilotpy.sources.kubernetes.connection import default_login
 from tests.authority.plane import SETTINGS
-from tests.kube.plane import QUICK, TERMS
+from tests.kube.plane import QUICK, RHYTHM, TERMS
 
 
 async def main(kubeconfig: str, system: str) -> None:
@@ -22,7 +22,7 @@ async def main(kubeconfig: str, system: str) -> None:
     settings = SETTINGS._replace(system_namespace=system)
     async with (
         gathered(Folder(()), login, settings, watched_with.metrics) as source,
-        following(source, settings, ClusterKeys(login, TERMS, lease=QUICK), watched_with) as server,
+        following(source, settings, ClusterKeys(login, TERMS, lease=QUICK, rhythm=RHYTHM), watched_with) as server,
     ):
         sys.stdout.write(f"{server.secure_address}\n")
         sys.stdout.flush()

@@ -1,0 +1,268 @@
+"""What this replica tells the others of its certificates, and what they have told: the evidence for a rotation.
+
+Two ConfigMaps, in which each replica has a key of its own. `istio-ca-accounts` has what each gave, and is written when
+that has changed; `istio-ca-replicas` is small and has what each does now, and that it lives. Who has shown no sign of
+life for long enough is struck from the second by whoever leads; its account counts until all in it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from pilotpy.ops.logs import fields
+from pilotpy.sources.kubernetes.connection import Connection
+from pilotpy.sources.kubernetes.trouble import Refused, Trouble
+from pilotpy.sources.kubernetes.wire import Wire
+from pilotpy_ca.accounts import Standing, Told, account, merged
+from pilotpy_ca.clock import Clock
+from pilotpy_ca.errors import StorageError
+from pilotpy_ca.keeper import Keeper
+from pilotpy_ca.ledger import Ledger
+
+ACCOUNTS: Final = "istio-ca-accounts"
+REPLICAS: Final = "istio-ca-replicas"
+
+_LOG: Final = logging.getLogger("pilotpy.accounts")
+_NOT_FOUND, _CONFLICT = 404, 409
+_MERGE: Final = "application/merge-patch+json"
+_TOO_LONG: Final = frozenset({413, 422})
+
+
+class Rhythm(NamedTuple):
+    """How often replicas tell of themselves."""
+
+    rest: timedelta = timedelta(seconds=60)
+    rotating: timedelta = timedelta(seconds=5)
+    forgotten: timedelta = timedelta(minutes=5)  # without a sign of life; several times `rest`
+    bytes_a_second: float = 20_000  # of accounts that are written, at most
+
+
+class _ConfigMap(Wire, frozen=True):
+    data: Mapping[str, str] | None = None
+    binary_data: Mapping[str, str] | None = None
+
+
+class Written(NamedTuple):
+    """What is in the two ConfigMaps."""
+
+    standings: Mapping[str, Standing]
+    accounts: Mapping[str, bytes]
+
+    def told(self) -> Told:
+        """What it says. Raises `StorageError`."""
+        return Told(self.standings, merged(self.accounts.values()))
+
+
+def config_map_path(namespace: str, name: str = "") -> str:
+    """Where a ConfigMap is, or all of a namespace."""
+    return f"/api/v1/namespaces/{namespace}/configmaps" + (f"/{name}" if name else "")
+
+
+def written(replicas: bytes, accounts: bytes) -> Written:
+    """What two ConfigMaps hold, in the JSON of the API server; b"{}" for one that there is not. Raises `StorageError`.
+
+    A standing that cannot be read is of a replica that nobody knows anything of.
+    """
+    try:
+        found, gave = (msgspec.json.decode(one, type=_ConfigMap) for one in (replicas, accounts))
+        held = {name: b64decode(text, validate=True) for name, text in (gave.binary_data or {}).items()}
+    except (msgspec.DecodeError, NotBase64) as error:
+        raise StorageError(f"not what replicas tell: {error}") from None
+    return Written({name: _standing(text) for name, text in (found.data or {}).items()}, held)
+
+
+def _standing(text: str) -> Standing:
+    try:
+        return msgspec.json.decode(text, type=Standing)
+    except msgspec.DecodeError:
+        return Standing("", (), told=False)
+
+
+class Accounts:
+    """Tells, and listens. Evidence for `Keeper`, as long as `run` runs."""
+
+    def __init__(  # noqa: PLR0913 - whose, where, and when
+        self,
+        keeper: Keeper,
+        connection: Connection,
+        *,
+        namespace: str,
+        name: str,
+        leads: Callable[[], bool],
+        clock: Clock,
+        rhythm: Rhythm,
+    ) -> None:
+        """`name`: of this replica, as `leases.Lease.holder`; `leads`: whether it does what only one may."""
+        self._keeper = keeper
+        self._connection = connection
+        self._namespace = namespace
+        self._name = name
+        self._leads = leads
+        self._clock = clock
+        self._rhythm = rhythm
+        self._moment = asyncio.get_running_loop().time
+        self._beat = 0
+        self._revision = -1  # of the ledger whose account is written
+        self._account_due = float("-inf")
+        self._told: Told | None = None
+        self._told_at = float("-inf")
+        self._signs_of_life: dict[str, tuple[int, float]] = {}  # a replica's last beat, and when it was seen first
+        self._changed = asyncio.Event()
+        self._said = ""
+
+    def lacking(self, root: str) -> tuple[str, ...]:
+        """See `pilotpy_ca.ledger.Evidence`."""
+        return self._doubts() or self._heard().lacking(root)
+
+    def relying(self, signer_id: str) -> tuple[str, ...]:
+        """See `pilotpy_ca.ledger.Evidence`."""
+        return self._doubts() or self._heard().relying(signer_id)
+
+    def look_again(self) -> None:
+        """The keys are others."""
+        self._changed.set()
+
+    async def tell(self) -> None:
+        """Write what is new here: first what was given, then how this replica stands. Raises `Trouble`."""
+        authority, ledger, now = self._keeper.authority, self._keeper.ledger, self._moment()
+        standing = Standing(authority.slots.active.signer.id, tuple(sorted(authority.root_fingerprints)), self._beat)
+        behind = self._standing_differs(standing)
+        if ledger.revision != self._revision and (behind or now >= self._account_due):
+            revision, gave = ledger.revision, account(ledger)
+            try:
+                await self._write(ACCOUNTS, "binaryData", {self._name: b64encode(gave).decode()})
+            except Refused as refused:
+                if refused.status not in _TOO_LONG:
+                    raise
+                standing = msgspec.structs.replace(standing, told=False)
+                self._complain("what replicas gave has become too long to be told: no root is changed", refused)
+            else:
+                self._revision = revision
+            self._account_due = now + len(gave) / self._rhythm.bytes_a_second
+        self._beat += 1
+        await self._write(REPLICAS, "data", {self._name: msgspec.json.encode(standing).decode()})
+
+    async def listen(self) -> None:
+        """Read what all have told; who leads strikes out who is gone. Raises `Trouble`, `StorageError`."""
+        found = await read(self._connection, self._namespace)
+        if self._name not in found.accounts:  # somebody threw it away
+            self._revision = -1
+        self._note_life(found.standings)
+        self._told, self._told_at = found.told(), self._moment()
+        self._told.ledger.prune(self._clock())
+        if self._leads():
+            await self._strike_out(found)
+
+    async def run(self) -> None:
+        """Tell and listen, for ever."""
+        while True:
+            self._changed.clear()
+            try:
+                await self.tell()
+                await self.listen()
+                self._said = ""
+            except (Trouble, StorageError) as error:
+                self._complain("replicas do not hear of each other", error)
+            try:
+                async with asyncio.timeout(self._pause().total_seconds()):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def leave(self) -> None:
+        """Tell what is new, and be no replica any more; what was given still counts. Raises `Trouble`."""
+        self._account_due = float("-inf")
+        await self.tell()
+        await self._write(REPLICAS, "data", {self._name: None})
+
+    def _pause(self) -> timedelta:
+        slots = self._keeper.authority.slots
+        return self._rhythm.rotating if slots.next or slots.old else self._rhythm.rest
+
+    def _doubts(self) -> tuple[str, ...]:
+        """Why nothing is known."""
+        if self._keeper.self_signed and not self._leads():
+            return ("the replica that leads",)  # it is for that one to say
+        too_old = self._moment() - self._told_at > 3 * self._pause().total_seconds()
+        if self._told is None or too_old or self._name not in self._told.standings:
+            return ("replicas that were not heard",)
+        return ()
+
+    def _heard(self) -> Told:
+        assert self._told is not None, "there are doubts then"
+        self._told.ledger.revoked(self._keeper.authority.revocations.certificates)
+        return self._told
+
+    def _standing_differs(self, now: Standing) -> bool:
+        before = self._told.standings.get(self._name) if self._told is not None else None
+        return before is None or (before.signer, before.roots) != (now.signer, now.roots)
+
+    def _note_life(self, standings: Mapping[str, Standing]) -> None:
+        seen = self._signs_of_life
+        self._signs_of_life = {
+            name: seen[name] if name in seen and seen[name][0] == one.beat else (one.beat, self._moment())
+            for name, one in standings.items()
+        }
+
+    async def _strike_out(self, found: Written) -> None:
+        """Take away the standings of who has been silent for too long, and accounts in which all has ended."""
+        longest = self._rhythm.forgotten.total_seconds()
+        silent = [name for name, (_, since) in self._signs_of_life.items() if self._moment() - since > longest]
+        if silent:
+            _LOG.warning("replicas are gone", extra=fields(names=silent))
+            await self._write(REPLICAS, "data", dict.fromkeys(silent))
+        spent = [name for name in found.accounts.keys() - found.standings.keys() if self._has_ended(found, name)]
+        if spent:
+            await self._write(ACCOUNTS, "binaryData", dict.fromkeys(spent))
+
+    def _has_ended(self, found: Written, name: str) -> bool:
+        ledger: Ledger = merged([found.accounts[name]])
+        # As long as that ago, in case that our clock is ahead.
+        return all(one.ends + timedelta(days=1) <= self._clock() for one in ledger)
+
+    async def _write(self, name: str, field: str, keys: Mapping[str, str | None]) -> None:
+        await write(self._connection, self._namespace, name, {field: dict(keys)})
+
+    def _complain(self, what: str, error: Exception) -> None:
+        if (reason := str(error)) != self._said:
+            self._said = reason
+            _LOG.error(what, extra=fields(reason=reason))
+
+
+async def read(connection: Connection, namespace: str) -> Written:
+    """What all replicas have told. Raises `Trouble`, `StorageError`."""
+    found = []
+    for name in (REPLICAS, ACCOUNTS):
+        try:
+            found.append(await connection.ask("GET", config_map_path(namespace, name)))
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            found.append(b"{}")
+    return written(*found)
+
+
+async def write(connection: Connection, namespace: str, name: str, change: Mapping[str, Any]) -> None:
+    """Merge something into a ConfigMap, which is made if there is none. Raises `Trouble`."""
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **change}
+    merging = partial(connection.ask, "PATCH", config_map_path(namespace, name), change, content=_MERGE)
+    try:
+        await merging()
+    except Refused as missing:
+        if missing.status != _NOT_FOUND:
+            raise
+        try:
+            await connection.ask("POST", config_map_path(namespace), made)
+        except Refused as refused:
+            if refused.status != _CONFLICT:  # else another replica made it
+                raise
+            await merging()
