@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from pilotpy.authority.endings import ending_findings
 from pilotpy.authority.keeping import Keeping, MeshAuthority
 from pilotpy.compile.collections import BY_NAME, COLLECTIONS
-from pilotpy.engine import Engine
+from pilotpy.engine import Engine, Put
+from pilotpy.mesh.clusters import HOME_CLUSTER
 from pilotpy.mesh.inputs import puts
 from pilotpy.mesh.views import view
 from pilotpy.model.resource import Finding
@@ -20,6 +21,7 @@ from pilotpy.sources.change import Change
 from pilotpy.sources.together import Source
 from pilotpy.tell import Teller, telling
 from pilotpy.xds.compiler import Answers, LocalCompiler
+from pilotpy.xds.host_keeper import keeping_hosts
 from pilotpy.xds.jwks import Door, networks
 from pilotpy.xds.key_keeper import keeping_keys
 from pilotpy.xds.server import Server, serving
@@ -44,7 +46,9 @@ async def following(
     """
     async with contextlib.AsyncExitStack() as inside:
         answers = Answers(view, COLLECTIONS, BY_NAME)
-        server = await inside.enter_async_context(serving(Engine(), answers, settings, watched_with or instruments()))
+        engine = Engine()
+        engine.apply([Put(HOME_CLUSTER, ("",), settings.cluster_id)])
+        server = await inside.enter_async_context(serving(engine, answers, settings, watched_with or instruments()))
         changes = source.watch()
         first = await anext(changes)
         submit(server.compiler, first)
@@ -57,6 +61,7 @@ async def following(
             authority.follow(first)
         door = Door(networks(settings.blocked_key_networks))
         await inside.enter_async_context(keeping_keys(server.compiler, door, server.instruments.metrics))
+        await inside.enter_async_context(keeping_hosts(server.compiler))
         await server.open(authority.identified if authority is not None else None)
         tasks = [
             asyncio.create_task(_follow(source, changes, server.compiler, authority, teller), name="sources"),

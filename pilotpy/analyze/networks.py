@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pilotpy.analyze.kinds import MESH_NETWORKS
 from pilotpy.engine import Asking, Index, query
+from pilotpy.mesh.clusters import home_cluster
 from pilotpy.mesh.kinds import SECRETS
 from pilotpy.model.kubernetes import Secret
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
@@ -32,7 +33,7 @@ def registry_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
         for name, network in (found.spec.networks.items() if found else ())
         for index, endpoint in enumerate(network.endpoints)
         if endpoint.from_registry
-        and endpoint.from_registry not in _BUILT_IN
+        and endpoint.from_registry not in {*_BUILT_IN, q(home_cluster)}
         and not q.keys(_SECRETS_BY_CLUSTER, endpoint.from_registry)
     )
 

@@ -61,18 +61,21 @@ SLICES_BY_ADDRESS = Index(ENDPOINT_SLICES, _by_address, "slices by endpoint addr
 
 @query
 def endpoints(q: Asking, key: ServiceKey, port_name: str) -> tuple[Endpoint, ...]:
-    """Return what is behind a service's port, sorted by address and port, each pair once; may be empty.
+    """Return what is behind a service's port, sorted by address, port and cluster, each once; may be empty.
 
-    Unhealthy ones are among them; those that are terminating are not.
+    Unhealthy ones are among them; those that are terminating are not. One whose address is "" is on a network that is
+    entered through gateways.
     """
     found = q(service, key)
     port = next((port for port in found.ports if port.name == port_name), None) if found else None
     if found is None or port is None or found.resolution is Resolution.ALIAS:
         return ()
     behind = _behind_kubernetes(q, found, port) if found.registry is Registry.KUBERNETES else _listed(q, found, port)
-    first: dict[tuple[str, int], Endpoint] = {}
-    for endpoint in behind:
-        first.setdefault((endpoint.address, endpoint.port), endpoint)
+    first: dict[tuple[str, int, str, int], Endpoint] = {}
+    for count, endpoint in enumerate(behind):
+        # Clusters on different networks may have the same addresses; those without are as many as they are.
+        nth = 0 if endpoint.address else count
+        first.setdefault((endpoint.address, endpoint.port, endpoint.cluster, nth), endpoint)
     return tuple(first[place] for place in sorted(first))
 
 
@@ -89,7 +92,7 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
             if health is None:
                 continue
             for address in endpoint.addresses:
-                workload = _pod(q, namespace, endpoint.target_ref, address)
+                workload = _pod(q, namespace, endpoint.target_ref, address, cluster)
                 yield (
                     _of(workload, address, number, port.name, health)
                     if workload
@@ -118,7 +121,7 @@ def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints, cluster:
         # Unready addresses would be terminating ones for all that this older form says.
         unready = subset.not_ready_addresses if found.publish_not_ready else ()
         for address in (*subset.addresses, *unready):
-            workload = _pod(q, found.key.namespace, address.target_ref, address.ip)
+            workload = _pod(q, found.key.namespace, address.target_ref, address.ip, cluster)
             health, node = Health.HEALTHY, address.node_name
             yield (
                 _of(workload, address.ip, number, port.name, health)
@@ -223,10 +226,10 @@ def _of(workload: Workload, address: str, number: int, port_name: str, health: H
     )
 
 
-def _pod(q: Asking, namespace: str, ref: ObjectReference | None, address: str) -> Workload | None:
+def _pod(q: Asking, namespace: str, ref: ObjectReference | None, address: str, cluster: str) -> Workload | None:
     if ref and ref.kind == "Pod":
         return q(pod_workload, ref.namespace or namespace, ref.name)
-    return pod_at(q, address)
+    return pod_at(q, address, cluster)
 
 
 def _number(ports: tuple[EndpointPort, ...], name: str) -> int:

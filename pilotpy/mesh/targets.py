@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, cast
 
 from pilotpy.engine import Asking
+from pilotpy.mesh.clusters import parted
 from pilotpy.mesh.endpoints import SLICES_BY_ADDRESS
 from pilotpy.mesh.hosts import service_host
 from pilotpy.mesh.kinds import SERVICE_ENTRIES
-from pilotpy.mesh.service import Port, Protocol, Resolution, Service, ServiceKey
+from pilotpy.mesh.service import HOME, Port, Protocol, Resolution, Service, ServiceKey
 from pilotpy.mesh.service_entries import ENTRIES_BY_ADDRESS, ENTRIES_BY_SELECTOR, hosts_of
 from pilotpy.mesh.services import SERVICES_BY_SELECTOR, service
 from pilotpy.mesh.view import Target
@@ -31,6 +32,7 @@ class Behind(NamedTuple):
     addresses: tuple[str, ...]
     labels: Pairs
     ports: NamedPorts
+    cluster: str = HOME
 
 
 def service_targets(q: Asking, behind: Behind) -> tuple[Target, ...]:
@@ -92,6 +94,8 @@ def _listing(q: Asking, behind: Behind) -> Iterator[_Found]:
     """Yield the services without selectors whose EndpointSlices list an address of the workload."""
     for address in behind.addresses:
         for piece in q.by(SLICES_BY_ADDRESS, address):
+            if parted(piece.ref.name)[1] not in {"", behind.cluster}:
+                continue
             name = piece.meta.labels.get("kubernetes.io/service-name", "")
             found = q(service, ServiceKey(piece.ref.namespace, service_host(piece.ref.namespace, name)))
             if not found or found.selector:

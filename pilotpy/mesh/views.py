@@ -129,7 +129,7 @@ def _scope(q: Asking, proxy: Proxy, labels: Pairs, sidecar: Ref | None) -> Scope
 
 def _inbound(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs, sidecar: Ref | None) -> Inbound:
     told = tuple((port.name, port.container_port, port.protocol) for port in proxy.pod_ports if port.name)
-    behind = Behind(proxy.namespace, proxy.ips, labels, workload.ports if workload else told)
+    behind = Behind(proxy.namespace, proxy.ips, labels, workload.ports if workload else told, proxy.cluster)
     return Inbound(
         proxy.namespace,
         service_targets(q, behind) if proxy.type == "sidecar" else (),

@@ -119,10 +119,14 @@ def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
     )
 
 
-def pod_at(q: Asking, address: str) -> Workload | None:
-    """Return the Pod that has an address, the first of several; None if there is none, or it runs on its host's."""
+def pod_at(q: Asking, address: str, cluster: str) -> Workload | None:
+    """Return the Pod of a cluster ("": home) that has an address, the first of several.
+
+    None if there is none, or it runs on its host's.
+    """
     keys = q.keys(PODS_BY_ADDRESS, address) if q(_has_pods, _block(address)) else ()
-    return q(pod_workload, str(keys[0][0]), str(keys[0][1])) if keys else None
+    names = [(str(namespace), str(name)) for namespace, name in keys if parted(str(name))[1] == cluster]
+    return q(pod_workload, *names[0]) if names else None
 
 
 @query

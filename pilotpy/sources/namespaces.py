@@ -1,7 +1,8 @@
 """Which objects count: those of the namespaces that MeshConfig's discoverySelectors choose, and of our revision.
 
 From what the sources say to what of it the mesh is to know. Without selectors every namespace counts; objects that have
-no namespace always do. Follows istiod's pkg/kube/namespace/filter.go and pkg/config/labels (istio.io/rev). No I/O.
+no namespace always do. A namespace of another cluster is called <name>@<cluster>, and its labels there decide.
+Follows istiod's pkg/kube/namespace/filter.go and pkg/config/labels (istio.io/rev). No I/O.
 """
 
 from __future__ import annotations
@@ -59,11 +60,12 @@ class Namespaces:
                 found += self._chosen_anew(new.spec if new else MeshConfig())
             elif ref.kind == "Namespace":
                 found += self._labelled_anew(ref.name, new.meta.labels if new else {})
-            objects = self._objects[ref.namespace]
+            home = _home(ref)
+            objects = self._objects[home]
             before = objects.pop(ref, None)
             if new is not None:
                 objects[ref] = new
-            if ref in KEYS or self._counts(ref.namespace):
+            if ref in KEYS or self._counts(home):
                 found += _change(ref, origin, self._ours(before), self._ours(new))
         return found
 
@@ -99,6 +101,12 @@ class Namespaces:
         if one is None or one.ref.kind not in _REVISED:
             return one
         return one if one.meta.labels.get(_REVISION) in {None, "", self._revision} else None
+
+
+def _home(ref: Ref) -> str:
+    """The namespace that an object is in, and of which cluster; "": it is in none."""
+    _, at, cluster = ref.name.partition("@")
+    return f"{ref.namespace}{at}{cluster}" if ref.namespace else ""
 
 
 def selected(selectors: Sequence[LabelSelector], labels: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
 """Several sources as one: an object that two of them have is as the first of them says.
 
 Nothing is told before all have told what they hold. Objects of other revisions, and of namespaces that are not to be
-discovered, are left out.
+discovered, are left out. Services that several clusters have are one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from pilotpy.model.resource import Finding
 from pilotpy.sources.change import Change
+from pilotpy.sources.common_services import CommonServices
 from pilotpy.sources.layers import Layers
 from pilotpy.sources.namespaces import Namespaces
 
@@ -34,6 +35,7 @@ class Together:
         self._sources = sources
         self._layers: Layers[int] = Layers()
         self._namespaces = Namespaces(revision)
+        self._services = CommonServices()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -64,7 +66,7 @@ class Together:
             await asyncio.gather(failed, *tasks, return_exceptions=True)
 
     def _taken(self, layer: int, changes: Iterable[Change]) -> list[Change]:
-        return self._namespaces.counting(self._layers.uppermost(layer, changes))
+        return self._services.merged(self._namespaces.counting(self._layers.uppermost(layer, changes)))
 
 
 async def _listened(source: Source, layer: int, told: asyncio.Queue[tuple[int, list[Change]]]) -> None:

@@ -1,8 +1,7 @@
-"""Objects of another cluster, as this one knows them: who runs there is behind the Services of the same name here.
+"""Objects of another cluster, as this one knows them.
 
-Slices, Pods, Nodes and Namespaces are called <name>@<cluster>, which no object of Kubernetes can be, so that those of
-all clusters lie beside each other. A Service keeps its name, and loses the addresses that mean something in its own
-cluster alone. Source: istio pilot/pkg/serviceregistry (aggregate/controller.go, kube/controller).
+They are called <name>@<cluster>, which no object of Kubernetes can be, so that those of all clusters lie beside each
+other. Source: istio pilot/pkg/serviceregistry (aggregate/controller.go, kube/controller).
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pilotpy.model.kubernetes import EndpointSlice, KubeEndpoints, KubeService, ObjectReference
+from pilotpy.model.kubernetes import EndpointSlice, KubeEndpoints, ObjectReference
 from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Ref, Resource
 from pilotpy.sources.change import Change
 from pilotpy.sources.kubernetes.mirror import NOWHERE
-
-_RENAMED = frozenset({"EndpointSlice", "Namespace", "Node", "Pod"})
 
 
 def foreign_change(change: Change, cluster: str) -> Change:
@@ -32,14 +29,11 @@ def foreign(one: Resource[Any], cluster: str) -> Resource[Any]:
 
 
 def _ref(ref: Ref, cluster: str) -> Ref:
-    return ref._replace(name=f"{ref.name}@{cluster}") if ref.kind in _RENAMED else ref
+    return ref._replace(name=f"{ref.name}@{cluster}")
 
 
 def _spec(spec: Any, cluster: str) -> Any:
     match spec:
-        case KubeService():
-            addressed = spec.cluster_ip not in {"", "None"}
-            return replace(spec, cluster_ip="", cluster_ips=()) if addressed else spec
         case EndpointSlice():
             endpoints = [
                 replace(one, node_name=_at(one.node_name, cluster), target_ref=_target(one.target_ref, cluster))
