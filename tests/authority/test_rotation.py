@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
 from cryptography import x509
 
 from pilotpy.xds.resource_type import CLUSTER, PROXY_CONFIG
+from pilotpy_ca import server as ca_server
 from pilotpy_ca.commands import Revoke, Rotate, Show
 from pilotpy_ca.control import ask
+from pilotpy_ca.keeper import Event, Keeper
 from pilotpy_ca.terms import Terms
 from pilotpy_protos.istio.mesh.v1alpha1.proxy_config_pb2 import ProxyConfig
 from tests.authority.plane import TERMS, Plane, Workload, end_of, names, plane, shown_to
+from tests.waiting import until
 from tests.xds.client import Client
 from tests.xds.test_edge import asynchronous
 
+SOON = replace(TERMS, settle=timedelta(milliseconds=100))
 BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
 
 
@@ -29,11 +36,43 @@ async def phases(served: Plane) -> list[str]:
     return [signer.phase for signer in (await command(served, Show())).status.signers]
 
 
-async def until(served: Plane, expected: list[str], seconds: float = 15) -> None:
-    async with asyncio.timeout(seconds):
-        while (found := await phases(served)) != expected:
-            assert len(found) <= 3
-            await asyncio.sleep(0.1)
+async def come_to(served: Plane, expected: list[str]) -> None:
+    """Wait for phases."""
+
+    async def there() -> bool:
+        found = await phases(served)
+        assert len(found) <= 3
+        return found == expected
+
+    await until(there)
+
+
+class Looks:
+    """The keeper's looks at its keys, in quick succession."""
+
+    def __init__(self) -> None:
+        self.latest = datetime.min.replace(tzinfo=UTC)
+
+    async def settled(self) -> None:
+        """Return when there has been a look at which all that was free before this call had been so for long enough."""
+        began = datetime.now(UTC)
+        await until(lambda: self.latest >= began)
+        seen = self.latest
+        await until(lambda: self.latest > seen + SOON.settle)
+
+
+@pytest.fixture
+def looks(monkeypatch) -> Looks:
+    made, tick = Looks(), Keeper.tick
+
+    def noted(keeper: Keeper, now: datetime) -> Sequence[Event]:
+        events = tick(keeper, now)
+        made.latest = now
+        return events
+
+    monkeypatch.setattr(Keeper, "tick", noted)
+    monkeypatch.setattr(ca_server, "_TICK", 0.02)
+    return made
 
 
 async def bundle(client: Client) -> list[str]:
@@ -46,8 +85,8 @@ async def bundle(client: Client) -> list[str]:
 
 @BOTH
 @asynchronous
-async def test_the_signer_changes_once_the_proxy_has_taken_the_new_root_and_not_before(tmp_path, incremental):
-    async with plane(tmp_path) as served:
+async def test_the_signer_changes_once_the_proxy_has_taken_the_new_root_and_not_before(tmp_path, incremental, looks):
+    async with plane(tmp_path, terms=SOON) as served:
         identity = await served.identity()
         old = served.roots
         async with served.proxy(identity=identity, incremental=incremental) as client:
@@ -57,16 +96,16 @@ async def test_the_signer_changes_once_the_proxy_has_taken_the_new_root_and_not_
             await command(served, Rotate())
             both = await bundle(client)
             assert len(both) == 2
-            await asyncio.sleep(TERMS.settle.total_seconds() + 1.5)  # longer than a rotation waits once nobody lacks it
+            await looks.settled()
             assert await phases(served) == ["active", "prepared"]
             waits = (await command(served, Show())).status.waits
             assert [wait.holders for wait in waits] == [("web.shop",)]
             await client.answer(PROXY_CONFIG.url)
-            await until(served, ["active", "old"])
+            await come_to(served, ["active", "old"])
             chain = await served.certificate(Workload(), served.token("web"))
             assert names(chain) == ["spiffe://cluster.local/ns/shop/sa/web"]
             assert chain[-1].count("BEGIN CERTIFICATE") == 2
-            await until(served, ["active"])
+            await come_to(served, ["active"])
             assert await bundle(client) == [pem for pem in both if pem != old.decode()]
             await client.ask(CLUSTER)
             assert (await client.response()).type_url == CLUSTER.url
@@ -75,8 +114,8 @@ async def test_the_signer_changes_once_the_proxy_has_taken_the_new_root_and_not_
 
 
 @asynchronous
-async def test_what_is_said_in_plaintext_is_no_evidence(tmp_path):
-    async with plane(tmp_path) as served:
+async def test_what_is_said_in_plaintext_is_no_evidence(tmp_path, looks):
+    async with plane(tmp_path, terms=SOON) as served:
         await served.identity()
         async with served.proxy(identity=None) as witness:
             await witness.ask(CLUSTER)
@@ -88,19 +127,21 @@ async def test_what_is_said_in_plaintext_is_no_evidence(tmp_path):
                 await command(served, Rotate())
                 await bundle(liar)
                 await liar.answer(PROXY_CONFIG.url)
-                await asyncio.sleep(TERMS.settle.total_seconds() + 1.5)
+                await liar.ask(CLUSTER)
+                await liar.response()  # so it has been heard
+                await looks.settled()
                 assert await phases(served) == ["active", "prepared"]
 
 
 @asynchronous
-async def test_a_pod_that_is_gone_is_waited_for_no_longer(tmp_path):
-    async with plane(tmp_path) as served:
+async def test_a_pod_that_is_gone_is_waited_for_no_longer(tmp_path, looks):
+    async with plane(tmp_path, terms=SOON) as served:
         await served.identity()
         await command(served, Rotate())
-        await asyncio.sleep(0.5)
+        await looks.settled()
         assert await phases(served) == ["active", "prepared"]
         (served.folder / "mesh.yaml").write_text("")
-        await until(served, ["active", "old"])
+        await come_to(served, ["active", "old"])
 
 
 @asynchronous
@@ -128,6 +169,27 @@ async def test_a_stream_ends_with_the_certificate_that_it_was_opened_with(tmp_pa
                 assert (await revoked.status())[0] is grpc.StatusCode.UNAVAILABLE
             await other.ask(PROXY_CONFIG)
             assert await bundle(other), "who showed a token goes on"
+
+
+@asynchronous
+async def test_who_is_banned_is_hung_up_on_and_opens_no_stream_by_its_token_until_the_ban_is_lifted(tmp_path):
+    web = "spiffe://cluster.local/ns/shop/sa/web"
+    async with plane(tmp_path) as served, served.proxy() as banned, served.proxy("gateway") as other:
+        for client in (banned, other):
+            await client.ask(CLUSTER)
+            await client.response()
+        await command(served, Revoke(name=web, ban=True))
+        async with asyncio.timeout(5):
+            assert await banned.status() == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
+        async with served.proxy() as again:
+            assert await end_of(again) == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
+        await command(served, Rotate())  # the keys change, and the others stay
+        await other.ask(PROXY_CONFIG)
+        assert await bundle(other)
+        await command(served, Revoke(name=web, unban=True))
+        async with served.proxy() as again:
+            await again.ask(CLUSTER)
+            assert await again.response()
 
 
 @asynchronous

@@ -2,8 +2,11 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import count
 
 from pilotpy.sources.folder import Folder
+
+MARKER = "came-after"
 
 
 def service(name: str, port: int = 80, namespace: str = "shop") -> str:
@@ -23,6 +26,7 @@ class Follower:
         self.history = []  # every Service that came, changed (to a port) or went (None)
         self.batches = self._heard = 0
         self._news = asyncio.Event()
+        self._marks = count()
 
     async def pump(self):
         async for changes in self.folder.watch():
@@ -37,7 +41,7 @@ class Follower:
                 del self.objects[ref]
             else:
                 self.objects[ref] = new
-            if ref.kind == "Service":
+            if ref.kind == "Service" and not ref.name.startswith(MARKER):
                 self.history.append((ref.name, new.spec.ports[0].port if new else None))
 
     async def until(self, holds, within=5.0):
@@ -54,18 +58,30 @@ class Follower:
         batches, self._heard = self.batches - self._heard, self.batches
         return bool(batches)
 
-    async def quiet(self, seconds):
-        """Nothing is said for a while."""
-        self._news.clear()
-        try:
-            await asyncio.wait_for(self._news.wait(), seconds)
-        except TimeoutError:
-            return
-        raise AssertionError(self.history)
+    async def noticed(self, folder):
+        """A file that comes now, once it is known, and so is all that has happened in its folder before."""
+        name = f"{MARKER}-{next(self._marks)}"
+        file = folder / f"{name}.yaml"
+        file.write_text(service(name))
+        await self.until(lambda: name in self._named())
+        return file
+
+    async def quiet(self, folder):
+        """Nothing was said of what has happened in a folder, nor will be: what comes and goes after it is told."""
+        before, batches = len(self.history), self.batches
+        file = await self.noticed(folder)
+        file.unlink()
+        await self.until(lambda: file.stem not in self._named())
+        assert self.history[before:] == []
+        assert self.batches == batches + 2
+
+    def _named(self):
+        return {ref.name: one.spec.ports[0].port for ref, one in self.objects.items() if ref.kind == "Service"}
 
     @property
     def services(self):
-        return {ref.name: one.spec.ports[0].port for ref, one in self.objects.items() if ref.kind == "Service"}
+        """Ports, by names; without the files that this made itself."""
+        return {name: port for name, port in self._named().items() if not name.startswith(MARKER)}
 
     @property
     def findings(self):
