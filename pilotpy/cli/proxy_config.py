@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
 
 import typer
@@ -65,24 +66,41 @@ Status = Annotated[str, typer.Option("--status", help="HEALTHY, UNHEALTHY, DRAIN
 
 
 def _command(*aliases: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command under its own name, and out of sight under istioctl's other names for it."""
+    """Register a command under its own name, and out of sight under istioctl's other names for it.
 
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        app.command(function.__name__.rstrip("_"))(function)
+    What it shows the configuration of is said with the same options everywhere; it is handed the source itself.
+    """
+
+    def register(show: Callable[..., None]) -> Callable[..., None]:
+        def command(
+            pod: PodName = "",
+            file: DumpFile = None,
+            admin: AdminAddress = "",
+            debug_address: DebugAddress = "",
+            token: TokenFile = None,
+            **asked: Any,
+        ) -> None:
+            plane = ControlPlane(debug_address, token) if debug_address else None
+            with _said():
+                show(Source(pod, file, admin, plane), **asked)
+
+        _, *own = signature(show, eval_str=True).parameters.values()
+        *shared, _ = signature(command, eval_str=True).parameters.values()
+        taken = Signature([one.replace(kind=Parameter.KEYWORD_ONLY) for one in (*shared, *own)])
+        vars(command).update(__signature__=taken, __doc__=show.__doc__)
+        command.__annotations__ = {one.name: one.annotation for one in taken.parameters.values()}
+        app.command(show.__name__.rstrip("_"))(command)
         for alias in aliases:
-            app.command(alias, hidden=True)(function)
-        return function
+            app.command(alias, hidden=True)(command)
+        return show
 
     return register
 
 
 @_command("clusters", "c")
 def cluster(
-    pod: PodName = "",
-    file: DumpFile = None,
-    admin: AdminAddress = "",
-    debug_address: DebugAddress = "",
-    token: TokenFile = None,
+    source: Source,
+    *,
     fqdn: Fqdn = "",
     port: Port = 0,
     subset: Subset = "",
@@ -90,55 +108,43 @@ def cluster(
     output: OutputOption = Output.SHORT,
 ) -> None:
     """Show clusters: the services that the Envoy knows."""
-    with _said():
-        found = _source(pod, file, admin, debug_address, token).dump().document()["clusters"]
+    found = source.dump().document()["clusters"]
     clusters = summary_clusters.in_order(found, ClusterFilter(fqdn, port, subset, direction))
     _print(clusters, output, summary_clusters.HEADER, summary_clusters.rows(clusters))
 
 
 @_command("listeners", "l")
 def listener(
-    pod: PodName = "",
-    file: DumpFile = None,
-    admin: AdminAddress = "",
-    debug_address: DebugAddress = "",
-    token: TokenFile = None,
+    source: Source,
+    *,
     address: Address = "",
     port: Port = 0,
     type_: ListenerType = "",
     output: OutputOption = Output.SHORT,
 ) -> None:
     """Show listeners: what the Envoy takes in, and where it goes."""
-    with _said():
-        found = _source(pod, file, admin, debug_address, token).dump().document()["listeners"]
+    found = source.dump().document()["listeners"]
     listeners = summary_listeners.in_order(found, ListenerFilter(address, port, type_))
     _print(listeners, output, summary_listeners.HEADER, summary_listeners.rows(listeners))
 
 
 @_command("routes", "r")
 def route(
-    pod: PodName = "",
-    file: DumpFile = None,
-    admin: AdminAddress = "",
-    debug_address: DebugAddress = "",
-    token: TokenFile = None,
+    source: Source,
+    *,
     name: RouteName = "",
     output: OutputOption = Output.SHORT,
 ) -> None:
     """Show routes: which requests go where."""
-    with _said():
-        found = _source(pod, file, admin, debug_address, token).dump().document()["routes"]
+    found = source.dump().document()["routes"]
     routes = summary_routes.in_order(found, RouteFilter(name))
     _print(routes, output, summary_routes.HEADER, summary_routes.rows(routes))
 
 
 @_command("endpoints", "ep")
 def endpoint(
-    pod: PodName = "",
-    file: DumpFile = None,
-    admin: AdminAddress = "",
-    debug_address: DebugAddress = "",
-    token: TokenFile = None,
+    source: Source,
+    *,
     address: Address = "",
     port: Port = 0,
     cluster: ClusterNamed = "",
@@ -147,24 +153,18 @@ def endpoint(
 ) -> None:
     """Show endpoints with their health as the Envoy sees it; of a control plane or a dump, as they are assigned."""
     wanted = EndpointFilter(address, port, cluster, status)
-    source = _source(pod, file, admin, debug_address, token)
-    with _said():
-        statuses = source.hosts()
-        assigned = None if statuses is not None else source.dump()
-    if statuses is not None:
-        hosts = summary_endpoints.hosts(statuses, wanted)
-        _print(hosts, output, summary_endpoints.HEADER, summary_endpoints.host_rows(hosts))
-    elif assigned is not None:
-        _print_assigned(assigned, wanted, output)
+    statuses = source.hosts()
+    if statuses is None:
+        _print_assigned(source.dump(), wanted, output)
+        return
+    hosts = summary_endpoints.hosts(statuses, wanted)
+    _print(hosts, output, summary_endpoints.HEADER, summary_endpoints.host_rows(hosts))
 
 
 @_command()
 def eds(
-    pod: PodName = "",
-    file: DumpFile = None,
-    admin: AdminAddress = "",
-    debug_address: DebugAddress = "",
-    token: TokenFile = None,
+    source: Source,
+    *,
     address: Address = "",
     port: Port = 0,
     cluster: ClusterNamed = "",
@@ -172,23 +172,18 @@ def eds(
     output: OutputOption = Output.SHORT,
 ) -> None:
     """Show endpoints as they were assigned, with localities and priorities."""
-    with _said():
-        found = _source(pod, file, admin, debug_address, token).dump()
+    found = source.dump()
     _print_assigned(found, EndpointFilter(address, port, cluster, status), output)
 
 
 @_command("b")
 def bootstrap(
-    pod: PodName = "",
-    file: DumpFile = None,
-    admin: AdminAddress = "",
-    debug_address: DebugAddress = "",
-    token: TokenFile = None,
+    source: Source,
+    *,
     output: OutputOption = Output.JSON,
 ) -> None:
     """Show what the Envoy was started with; short: only its versions."""
-    with _said():
-        found = _source(pod, file, admin, debug_address, token).dump().bootstrap
+    found = source.dump().bootstrap
     if output is Output.SHORT:
         print("\n".join(summary_bootstrap.lines(found)))
     else:
@@ -197,16 +192,12 @@ def bootstrap(
 
 @_command("secrets", "s")
 def secret(
-    pod: PodName = "",
-    file: DumpFile = None,
-    admin: AdminAddress = "",
-    debug_address: DebugAddress = "",
-    token: TokenFile = None,
+    source: Source,
+    *,
     output: OutputOption = Output.SHORT,
 ) -> None:
     """Show certificates and roots, until when they are valid, and which the Envoy still waits for; no keys."""
-    with _said():
-        found = _source(pod, file, admin, debug_address, token).dump()
+    found = source.dump()
     if output is Output.SHORT and not found.secrets:
         print("No active or warming secrets found.")
     else:
@@ -215,17 +206,13 @@ def secret(
 
 @_command("a")
 def all_(
-    pod: PodName = "",
-    file: DumpFile = None,
-    admin: AdminAddress = "",
-    debug_address: DebugAddress = "",
-    token: TokenFile = None,
+    source: Source,
+    *,
     headers: Annotated[bool, typer.Option("--with-headers", help="Say above each table what it shows.")] = False,
     output: OutputOption = Output.SHORT,
 ) -> None:
     """Show all of it: versions, clusters, listeners, routes, secrets, endpoints."""
-    with _said():
-        found = _source(pod, file, admin, debug_address, token).dump()
+    found = source.dump()
     if output is not Output.SHORT:
         _print({"configs": found.parts}, output)
         return
@@ -234,17 +221,25 @@ def all_(
 
 
 def _tables(found: ConfigDump) -> Iterator[tuple[str, str]]:
+    """Each table under its title, every row with what it is of, as "cluster/NAME"."""
     document = found.document()
     clusters = summary_clusters.in_order(document["clusters"], ClusterFilter())
     listeners = summary_listeners.in_order(document["listeners"], ListenerFilter())
     routes = summary_routes.in_order(document["routes"], RouteFilter())
     endpoints = summary_endpoints.assignments(document["endpoints"], EndpointFilter())
     yield "BOOTSTRAP INFO", "\n".join(summary_bootstrap.lines(found.bootstrap))
-    yield "CLUSTER INFO", table(summary_clusters.HEADER, summary_clusters.rows(clusters))
-    yield "LISTENER INFO", table(summary_listeners.HEADER, summary_listeners.rows(listeners))
-    yield "ROUTE INFO", table(summary_routes.HEADER, summary_routes.rows(routes))
-    yield "SECRET INFO", table(summary_secrets.HEADER, _secret_rows(found))
-    yield "ENDPOINTS INFO", table(summary_endpoints.ASSIGNED_HEADER, summary_endpoints.assignment_rows(endpoints))
+    named = _named("cluster", ((one.get("name", ""), *summary_clusters.rows([one])[0]) for one in clusters))
+    yield "CLUSTER INFO", table(("NAME", *summary_clusters.HEADER), named)
+    chains = ((one.get("name", ""), *row) for one in listeners for row in summary_listeners.rows([one]))
+    yield "LISTENER INFO", table(("NAME", *summary_listeners.HEADER), _named("listener", chains))
+    yield "ROUTE INFO", table(summary_routes.HEADER, _named("route", summary_routes.rows(routes)))
+    yield "SECRET INFO", table(summary_secrets.HEADER, _named("secret", _secret_rows(found)))
+    assigned = _named("endpoint", summary_endpoints.assignment_rows(endpoints))
+    yield "ENDPOINTS INFO", table(summary_endpoints.ASSIGNED_HEADER, assigned)
+
+
+def _named(of: str, rows: Rows) -> Rows:
+    return ((f"{of}/{name}", *rest) for name, *rest in rows)
 
 
 def _secret_rows(found: ConfigDump) -> Rows:
@@ -265,10 +260,6 @@ def _print(found: Any, output: Output, header: Sequence[str] = (), rows: Rows = 
         print(table(header, rows))
     else:
         print_data(found, Format(output.value))
-
-
-def _source(pod: str, file: DumpFile, admin: str, debug_address: str, token: TokenFile) -> Source:
-    return Source(pod, file, admin, ControlPlane(debug_address, token) if debug_address else None)
 
 
 @contextmanager

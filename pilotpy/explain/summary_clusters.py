@@ -63,16 +63,18 @@ def rows(clusters: Iterable[Mapping[str, Any]]) -> list[tuple[object, ...]]:
     for cluster in clusters:
         direction, port, subset, host = ClusterName.of(cluster.get("name", ""))
         kind = cluster.get("type") or cluster.get("cluster_type", {}).get("name", "STATIC")
-        # Istio's black hole has no host, inbound clusters of plain ports neither.
-        found.append((host or "-", port or "-", subset or "-", direction or "-", kind, written_in(cluster)))
+        # The workload's own ports have no host.
+        found.append((host, port or "-", subset or "-", direction or "-", kind, written_in(cluster)))
     return found
 
 
 def written_in(resource: Mapping[str, Any]) -> str:
-    """Return the object that made a cluster or route, as NAME.NAMESPACE; empty: it does not say."""
+    """Return the object that made a cluster or route, as NAME.NAMESPACE; "": none; "<unknown>": none of routing's."""
     path = resource.get("metadata", {}).get("filter_metadata", {}).get("istio", {}).get("config", "")
     match str(path).split("/"):
-        case ["", "apis", _, _, "namespaces", namespace, _, name]:
+        case ["", "apis", "networking.istio.io", _, "namespaces", namespace, _, name]:
             return f"{name}.{namespace}"
-        case _:
+        case [""] | ["", "apis", "networking.istio.io", *_]:
             return ""
+        case _:
+            return "<unknown>"

@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 from pilotpy.explain.summary_clusters import ClusterName
 
 HEADER: Final = ("ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER")
-ASSIGNED_HEADER: Final = ("NAME", "STATUS", "LOCALITY", "PRIORITY", "CLUSTER")
+ASSIGNED_HEADER: Final = ("NAME", "STATUS", "LOCALITY", "CLUSTER", "PRIORITY")  # the last is ours
 # EDS leaves it out where nothing is wrong; Envoy's hosts then are healthy.
 _UNSAID: Final = "HEALTHY"
+_PIPE: Final = "unix://"
 
 Plain = Mapping[str, Any]
 
@@ -102,11 +103,11 @@ def _assignment_rows(listed: Iterable[Plain]) -> Iterator[tuple[object, ...]]:
             parts = [where.get(key, "") for key in ("region", "zone", "sub_zone")]
             for one in locality.get("lb_endpoints", []):
                 yield (
-                    _written(*_place(_address(one))),
+                    _written(*_place(_address(one))).removeprefix(_PIPE),
                     one.get("health_status", _UNSAID),
-                    "/".join(parts).rstrip("/") or "-",
-                    locality.get("priority", 0),
+                    "/".join(parts).rstrip("/"),
                     assignment.get("cluster_name", ""),
+                    locality.get("priority", 0),
                 )
 
 
@@ -124,7 +125,7 @@ def _place(address: Plain) -> tuple[str, int]:
     if "socket_address" in address:
         return str(address["socket_address"].get("address", "")), int(address["socket_address"].get("port_value", 0))
     if "pipe" in address:
-        return f"unix://{address['pipe'].get('path', '')}", 0
+        return f"{_PIPE}{address['pipe'].get('path', '')}", 0
     internal = address.get("envoy_internal_address", {})
     if "server_listener_name" in internal:
         return f"envoy://{internal['server_listener_name']}/{internal.get('endpoint_id', '')}", 0

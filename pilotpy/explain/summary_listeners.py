@@ -111,7 +111,7 @@ def _destination(chain: Plain) -> str:
                 return _inline(config["route_config"])
             name = config.get("rds", {}).get("route_config_name")
             return f"Route: {name}" if name else "HTTP"
-        if _is(each, _PROXY):
+        if _is(each, _PROXY) and config.get("cluster") != _BLACK_HOLE:
             if "weighted_clusters" in config:
                 shares = config["weighted_clusters"].get("clusters", [])
                 return ", ".join(f"Cluster: {one.get('name')} ({one.get('weight', 0)})" for one in shares)
@@ -124,7 +124,7 @@ def _is(each: Plain, message: str) -> bool:
 
 
 def _to(cluster: str) -> str:
-    # PassthroughCluster, InboundPassthroughCluster, BlackHoleCluster speak for themselves.
+    # PassthroughCluster and InboundPassthroughCluster speak for themselves.
     return cluster if "Cluster" in cluster else f"Cluster: {cluster}"
 
 

@@ -10,9 +10,11 @@ from typing import Any, Final, NamedTuple
 
 from pilotpy.explain.summary_clusters import written_in
 
+# The last column is ours.
 HEADER: Final = ("NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE", "DESTINATION")
 _SHOWN_DOMAINS: Final = 2
-_SUFFIXES: Final = (".", ".svc.cluster.local", ".svc")
+_SUFFIXES: Final = (".svc.cluster.local", ".svc")
+_PASSED_ON: Final = "PassthroughCluster"
 
 Plain = Mapping[str, Any]
 
@@ -28,20 +30,26 @@ class RouteFilter(NamedTuple):
 
 
 def in_order(tables: Iterable[Plain], wanted: RouteFilter) -> list[Plain]:
-    """Return the tables that are wanted: those named by a port by its number, then the others by name."""
+    """Return the tables that are wanted: those named by a port by its number, then the others as they come."""
     return sorted(filter(wanted.takes, tables), key=lambda table: _order(table.get("name", "")))
 
 
 def rows(tables: Iterable[Plain]) -> list[tuple[object, ...]]:
-    """Return a row for each route, and one that says 404 for each virtual host without; all in their order."""
+    """Return a row for each route, and one that says 404 for each virtual host without; all in their order.
+
+    Routes that pass on what nobody knows are left out.
+    """
     found: list[tuple[object, ...]] = []
     for table in tables:
         for host in table.get("virtual_hosts", []):
             told = table.get("name", ""), host.get("name", ""), _domains(host.get("domains", []))
             found += [
-                (*told, _match(route.get("match", {})), written_in(route) or "-", _action(route))
+                (*told, path_of(route.get("match", {})), written_in(route), _action(route) + _condition(route))
                 for route in host.get("routes", [])
-            ] or [(*told, "/*", "-", "404")]
+                if route.get("route", {}).get("cluster") != _PASSED_ON
+            ]
+            if not host.get("routes"):
+                found.append((*told, "/*", "404", ""))
     return found
 
 
@@ -53,14 +61,15 @@ def path_of(match: Plain) -> str:
     return f"regex {match['safe_regex'].get('regex', '')}" if "safe_regex" in match else ""
 
 
-def _order(name: str) -> tuple[bool, int, str]:
-    return not name.isdigit(), int(name) if name.isdigit() else 0, name
+def _order(name: str) -> tuple[bool, int]:
+    return not name.isdigit(), int(name) if name.isdigit() else 0
 
 
-def _match(match: Plain) -> str:
-    conditions = [header.get("name", "") for header in match.get("headers", [])]
-    conditions += [f"?{parameter.get('name', '')}" for parameter in match.get("query_parameters", [])]
-    return " ".join([path_of(match) or "/*", *conditions])
+def _condition(route: Plain) -> str:
+    match = route.get("match", {})
+    looked_at = [header.get("name", "") for header in match.get("headers", [])]
+    looked_at += [f"?{parameter.get('name', '')}" for parameter in match.get("query_parameters", [])]
+    return f" by {', '.join(looked_at)}" if looked_at else ""
 
 
 def _domains(domains: Sequence[str]) -> str:

@@ -56,7 +56,7 @@ def test_filters_look_at_parts_of_names(wanted, shown):
     [
         pytest.param([{"typed_config": {"@type": PROXY, "cluster": "a"}}], "Cluster: a", id="a cluster"),
         pytest.param(
-            [{"typed_config": {"@type": PROXY, "cluster": "BlackHoleCluster"}}], "BlackHoleCluster", id="none"
+            [{"typed_config": {"@type": PROXY, "cluster": "BlackHoleCluster"}}], "Non-HTTP/Non-TCP", id="none"
         ),
         pytest.param(
             [{"typed_config": {"@type": PROXY, "weighted_clusters": {"clusters": [{"name": "a", "weight": 1}]}}}],
@@ -85,13 +85,13 @@ def test_the_domains_of_a_host_are_told_once_and_shortly():
     ]
     host = {"name": "a", "domains": names, "routes": [{"match": {"path": "/x"}}]}
     assert summary_routes.rows([{"name": "80", "virtual_hosts": [host]}]) == [
-        ("80", "a", "a, a.ns + 2 more...", "/x", "-", "-")
+        ("80", "a", "a, a.ns + 3 more...", "/x", "", "-")
     ]
 
 
 def test_a_host_without_routes_answers_404():
     (row,) = summary_routes.rows([{"name": "80", "virtual_hosts": [{"name": "blackhole", "domains": ["*"]}]}])
-    assert row[-1] == "404"
+    assert row[-2:] == ("404", "")
 
 
 def test_an_endpoint_that_was_put_aside_failed_its_check():
