@@ -1,5 +1,6 @@
 """What tests of the authority need around it: requests, storages that fail, chains of authorities, files of others."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -41,6 +42,15 @@ class MemoryStorage:
             raise StorageError("No space left on device")
         self.files, self.number = dict(files), self.number + 1
         return str(self.number)
+
+
+def now():
+    return datetime.now(UTC)
+
+
+def played(play):
+    """Run a coroutine function as a test."""
+    return asyncio.run(play())
 
 
 def keeper(storage=None, terms=TERMS, now=NOW, **source):

@@ -1,4 +1,4 @@
-"""The authority on real sockets: TLS, gRPC, and those who try something else."""
+"""The authority on real sockets: certificates over gRPC, and who gets none."""
 
 import asyncio
 import contextlib
@@ -6,8 +6,6 @@ import logging
 import os
 import socket
 import ssl
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -16,20 +14,16 @@ from cryptography import x509
 
 from pilotpy_ca.authenticators import ClientCertificate, folder_issuer
 from pilotpy_ca.csr import new_request
-from pilotpy_ca.front import Front, FrontLimits
 from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_ca.server import ServerCertificate, serving, ticking
 from pilotpy_ca.tokens import TokenIssuer, Workload
 from pilotpy_protos.istio.v1.auth import ca_pb2
-from tests.ca.scenery import DAY, HTTPBIN, SLEEP, TERMS, keeper
+from tests.ca.scenery import DAY, HTTPBIN, SLEEP, TERMS, keeper, now, played
+from tests.waiting import until
 
 NAME = "istiod.istio-system.svc"
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 POD = Workload("default", "sleep", "sleep-1")
-
-
-def now():
-    return datetime.now(UTC)
 
 
 class Scene:
@@ -67,11 +61,6 @@ async def scene(kept=None):
     authenticators = [ClientCertificate(kept.authority), folder_issuer(issuer, lambda: TERMS.trust_domain)]
     async with serving(kept, authenticators, "127.0.0.1:0", [NAME]) as running:
         yield Scene(kept, issuer, running)
-
-
-def played(play):
-    """Run a coroutine function as a test."""
-    return asyncio.run(play())
 
 
 def leaf(chain):
@@ -230,214 +219,11 @@ def test_the_servers_certificate_and_the_roots_rotate_under_open_connections():
                 create = channel.unary_unary(METHOD)
                 assert await create(at.request, metadata=at.bearer())
                 at.kept.rotate(now(), at_once=True)
-                await until(lambda: issuer_shown(at.running.address) != before)
+                await until(lambda: asyncio.to_thread(lambda: issuer_shown(at.running.address) != before))
                 assert await create(at.request, metadata=at.bearer()), "the open connection goes on"
             assert (await at.refusal(metadata=at.bearer(), roots=roots))[0] is grpc.StatusCode.UNAVAILABLE
             renewed = await at.call(identity=(chain, at.key))
             assert renewed[-1].count("BEGIN") == 2, "the certificate of the old root is still believed"
-
-    played(play)
-
-
-def tls(**limits):
-    """A front before a listener that tells who came, as `<peer>: <what it sent>`."""
-
-    @contextlib.asynccontextmanager
-    async def running():
-        kept = keeper(now=now())
-        front = Front(lambda leaf_: None, FrontLimits(**limits))
-
-        async def echo(reader, writer):
-            while data := await reader.read(1 << 16):
-                writer.write(data)
-                await writer.drain()
-            writer.close()
-
-        inner = await asyncio.start_unix_server(echo, front.inner_address.removeprefix("unix:"))
-        ServerCertificate(kept.authority, front, [NAME]).keep(now())
-        address = await front.start("127.0.0.1:0")
-        host, _, port = address.rpartition(":")
-        try:
-            yield front, kept, (host, int(port))
-        finally:
-            await front.stop()
-            inner.close()
-
-    return running()
-
-
-def client(kept):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=b"".join(kept.authority.roots).decode())
-    return context
-
-
-def test_megabytes_go_both_ways_unchanged():
-    async def play():
-        async with tls() as (front, kept, address):
-            reader, writer = await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
-            sent = os.urandom(8 << 20)
-
-            async def send():
-                writer.write(sent)
-                await writer.drain()
-
-            received, _ = await asyncio.gather(reader.readexactly(len(sent)), send())
-            assert received == sent
-            assert front.connections == 1
-            writer.close()
-            await until(lambda: not front.connections)
-
-    played(play)
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="HTTP"),
-        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2 in plaintext"),
-        pytest.param(b"\x16\x03\x01\xff\xff" + bytes(70000), id="a hello without end"),
-        pytest.param(b"\x00", id="a zero"),
-        pytest.param(b"", id="nothing, and gone"),
-    ],
-)
-def test_what_is_not_tls_is_closed(garbage):
-    async def play():
-        async with tls(handshake=timedelta(seconds=0.5)) as (front, kept, address):
-            reader, writer = await asyncio.open_connection(*address)
-            writer.write(garbage)
-            if not garbage:
-                writer.close()
-            async with asyncio.timeout(5):
-                with contextlib.suppress(ConnectionError):
-                    await reader.read()
-            await until(lambda: front.refused)
-            writer.close()
-            good = await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
-            good[1].close()
-
-    played(play)
-
-
-def test_those_who_never_finish_a_handshake_are_closed_and_shut_nobody_out():
-    async def play():
-        limits = {"handshakes": 8, "handshakes_per_address": 4, "handshake": timedelta(seconds=1)}
-        async with tls(**limits) as (front, kept, address):
-            slow = [await asyncio.open_connection(*address) for _ in range(12)]
-            async with asyncio.timeout(10):
-                assert await asyncio.gather(*[reader.read() for reader, _ in slow]) == [b""] * 12
-            assert front.refused == 12
-            good = await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
-            for _, writer in [*slow, good]:
-                writer.close()
-
-    played(play)
-
-
-def test_more_connections_than_allowed_are_closed():
-    async def play():
-        async with tls(connections=2) as (front, kept, address):
-            held = [await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME) for _ in range(2)]
-            with pytest.raises(OSError):  # noqa: PT011  # reset, or closed within the handshake
-                await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
-            assert front.connections == 2
-            for _, writer in held:
-                writer.close()
-
-    played(play)
-
-
-def test_one_address_cannot_take_all_connections():
-    async def play():
-        async with tls(connections_per_address=2) as (front, kept, address):
-
-            async def connected(host):
-                source = {"local_addr": (host, 0), "server_hostname": NAME}
-                return await asyncio.open_connection(*address, ssl=client(kept), **source)
-
-            held = [await connected("127.0.0.1") for _ in range(2)]
-            with pytest.raises(OSError):  # noqa: PT011  # reset, or closed within the handshake
-                await connected("127.0.0.1")
-            held.append(await connected("127.0.0.2"))
-            await until(lambda: front.connections == 3)
-            held[0][1].close()
-            await until(lambda: front.connections == 2)
-            held.append(await connected("127.0.0.1"))
-            for _, writer in held:
-                writer.close()
-
-    played(play)
-
-
-@pytest.mark.parametrize(
-    ("version", "works"),
-    [
-        pytest.param(ssl.TLSVersion.TLSv1_3, True, id="1.3"),
-        pytest.param(ssl.TLSVersion.TLSv1_2, True, id="1.2"),
-        pytest.param(ssl.TLSVersion.TLSv1_1, False, id="1.1"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-def test_tls_is_at_least(version, works):
-    async def play():
-        async with tls() as (_, kept, address):
-            context = client(kept)
-            context.minimum_version = context.maximum_version = version
-            context.set_ciphers("ALL:@SECLEVEL=0")
-            try:
-                _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=NAME)
-            except OSError:
-                assert not works
-                return
-            assert works
-            assert writer.get_extra_info("ssl_object").version() == version.name.replace("_", ".")
-            writer.close()
-
-    played(play)
-
-
-def test_when_the_inner_server_is_gone_connections_end_and_the_front_lives():
-    async def play():
-        kept = keeper(now=now())
-        front = Front(lambda leaf_: None)
-        ServerCertificate(kept.authority, front, [NAME]).keep(now())
-        host, _, port = (await front.start("127.0.0.1:0")).rpartition(":")
-        for _ in range(2):
-            reader, writer = await asyncio.open_connection(host, int(port), ssl=client(kept), server_hostname=NAME)
-            assert await reader.read() == b""
-            writer.close()
-        assert front.refused == 2
-        await front.stop()
-
-    played(play)
-
-
-def opened():
-    """What this process has open."""
-    links = []
-    for path in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the one that lists them
-            links.append(str(path.readlink()))
-    return links
-
-
-def names_in(folder):
-    return [path.name for path in Path(folder).iterdir()]
-
-
-async def until(holds):
-    """Return once something holds, which nobody announces; fail after ten seconds."""
-    async with asyncio.timeout(10):
-        while not await asyncio.to_thread(holds):  # noqa: ASYNC110  # see above
-            await asyncio.sleep(0.01)
-
-
-def test_no_key_is_left_in_a_file_or_an_open_descriptor():
-    async def play():
-        async with tls() as (front, kept, _):
-            ServerCertificate(kept.authority, front, [NAME]).keep(now())
-            assert not [path for path in opened() if "memfd:pilotpy" in path]
-            assert names_in(front.inner_address.removeprefix("unix:").removesuffix("/inner")) == ["inner"]
 
     played(play)
 

@@ -53,11 +53,11 @@ def test_one_process_has_it(folder):
 
 def test_a_process_that_is_killed_lets_it_go(folder):
     program = f"""
-import time, pathlib
+import pathlib, signal
 from pilotpy_ca.storage import FolderStorage
 held = FolderStorage(pathlib.Path({str(folder)!r}))
 print("held", flush=True)
-time.sleep(60)
+signal.pause()
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
