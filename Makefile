@@ -7,7 +7,7 @@ BIN := .venv/bin
 TOOLS := protos/build/tools
 # The installing pip is the outer one, so that .venv needs none (Debian ships python3 without ensurepip).
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
-# Beside the checkouts, so that several share it: a folder per content of what it is built from (tests/kube/assets.py).
+# Beside the checkouts, so that several share it: a folder per content of what it is built from (pilotpy/lab/cluster/assets.py).
 KUBE_HOME := tests/kube/apiserver
 KUBE_ASSETS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pilotpy/kube-$(shell \
   cat $(addprefix $(KUBE_HOME)/,go.mod go.sum main.go) | sha256sum | cut -c1-16)

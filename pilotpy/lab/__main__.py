@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from pilotpy.lab import state
-from pilotpy.lab.plane import PlaneProcess
+from pilotpy.lab.planes import plane_of
 from pilotpy.lab.show import pod_lines, tell_findings, try_next
 from pilotpy.lab.supervisor import Lab, Order
 from pilotpy.ops.logs import log_to
+from pilotpy.sources.kubernetes.trouble import Trouble
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def _warn_of_pods() -> None:
 
 
 async def _run(order: Order) -> None:
-    plane = PlaneProcess(order.folders, Path(order.place))
+    plane = plane_of(order)
     lab = Lab(order, plane)
     showing = asyncio.create_task(_show(lab))
     telling = asyncio.create_task(tell_findings(lab, plane, _say))
@@ -41,6 +42,8 @@ async def _run(order: Order) -> None:
     ending.add_done_callback(lambda _: showing.cancel())  # pods that go are nothing to show
     try:
         await lab.run()
+    except (OSError, Trouble) as error:
+        raise SystemExit(f"pilotpy: {error}") from None
     finally:
         ending.cancel()
         telling.cancel()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,9 @@ from pilotpy.lab import entry, state
 from pilotpy.lab.running_pod import envoy_program
 from pilotpy.lab.state import PodRecord, State
 from pilotpy.lab.supervisor import KILL_PLANE, REVIVE_PLANE, Order, Port
+
+if TYPE_CHECKING:
+    from pilotpy.lab.cluster.reach import Reach
 
 _HOST = "127.0.0.1"
 _LOOK_AGAIN = 0.05  # seconds
@@ -55,25 +58,30 @@ def up(
     folders: Sequence[Path],
     publish: Sequence[Publish] = (),
     *,
+    reach: Reach | None = None,
     module: str = "pilotpy.lab",
     arguments: Sequence[str] = (),
 ) -> None:
     """Bring a lab up in this terminal, which becomes it; does not return. ``module``: what is run inside.
 
-    Raises Taken, Forbidden, FileNotFoundError and OSError, each with a sentence.
+    ``reach``: the API server that says what runs; None: the folders do. Raises Taken, Forbidden, FileNotFoundError,
+    OSError, and what ``reach`` raises, each with a sentence.
     """
-    order, way, keep = _prepared(folders, publish)
+    order, way, keep = _prepared(folders, publish, reach)
     entry.enter(way, module, [_text(order), *arguments], keep)
 
 
 def up_detached(
-    folders: Sequence[Path], publish: Sequence[Publish] = (), patience: timedelta = timedelta(seconds=60)
+    folders: Sequence[Path],
+    publish: Sequence[Publish] = (),
+    patience: timedelta = timedelta(seconds=60),
+    reach: Reach | None = None,
 ) -> State:
     """Bring a lab up and leave it running. Returns it once all its pods are ready.
 
     Raises as ``up``, and TimeoutError.
     """
-    order, way, keep = _prepared(folders, publish)
+    order, way, keep = _prepared(folders, publish, reach)
     log = Path(order.place) / state.LOG
     with log.open("wb") as output:
         # Not our child: it lives on when this process ends.
@@ -178,7 +186,9 @@ def _running() -> State:
     return lab
 
 
-def _prepared(folders: Sequence[Path], publish: Sequence[Publish]) -> tuple[Order, Sequence[str], tuple[int, ...]]:
+def _prepared(
+    folders: Sequence[Path], publish: Sequence[Publish], reach: Reach | None
+) -> tuple[Order, Sequence[str], tuple[int, ...]]:
     for folder in folders:
         if not folder.exists():
             raise FileNotFoundError(f"there is no {folder}")
@@ -188,6 +198,7 @@ def _prepared(folders: Sequence[Path], publish: Sequence[Publish]) -> tuple[Orde
     state.clean(place)
     envoy = envoy_program()
     ports = tuple(_listening(one) for one in publish)
+    reached = reach(place) if reach else None
     order = Order(
         place=str(place),
         folders=tuple(str(folder.resolve()) for folder in folders),
@@ -195,8 +206,9 @@ def _prepared(folders: Sequence[Path], publish: Sequence[Publish]) -> tuple[Orde
         envoy=envoy,
         packages=_packages(),
         ports=ports,
+        cluster=reached.order if reached else None,
     )
-    return order, way, (held, envoy, *(port.descriptor for port in ports))
+    return order, way, (held, envoy, *(port.descriptor for port in ports), *(reached.keep if reached else ()))
 
 
 def _listening(wanted: Publish) -> Port:

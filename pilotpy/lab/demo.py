@@ -16,7 +16,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console, Group
@@ -29,11 +29,14 @@ from pilotpy.agent.network import PodNetwork
 from pilotpy.lab import commands, state
 from pilotpy.lab.commands import Publish
 from pilotpy.lab.identities import refusals, topology
-from pilotpy.lab.plane import PlaneProcess
+from pilotpy.lab.planes import plane_of
 from pilotpy.lab.show import tell_findings, try_next
 from pilotpy.lab.supervisor import Lab, Order, Port, behind
 from pilotpy.lab.traffic import FAILED, Traffic
 from pilotpy.ops.logs import log_to
+
+if TYPE_CHECKING:
+    from pilotpy.lab.cluster.reach import Reach
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "bookinfo"
 _PAGE = "/api/v1/products/0"
@@ -42,14 +45,15 @@ _COLOURS = {"v1": "cyan", "v2": "bright_black", "v3": "red", FAILED: "bold red"}
 _BAR = 50  # characters for all of the requests
 
 
-def run(*, once: bool) -> None:
-    """Become the demo; does not return. Raises as ``commands.up``."""
+def run(*, once: bool, reach: Reach | None = None) -> None:
+    """Become the demo; does not return. ``reach``: see ``commands.up``. Raises as that does."""
     if not _EXAMPLE.is_dir():
         raise FileNotFoundError(f"the example is not here: {_EXAMPLE}")
     copy = Path(tempfile.mkdtemp(prefix="pilotpy-demo-")) / "bookinfo"
     shutil.copytree(_EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     arguments = [str(time.time()), *(["--once"] if once else [])]
-    commands.up([copy], [Publish(0, "productpage", "default", 9080)], module="pilotpy.lab.demo", arguments=arguments)
+    published = [Publish(0, "productpage", "default", 9080)]
+    commands.up([copy], published, reach=reach, module="pilotpy.lab.demo", arguments=arguments)
 
 
 class Demo:
@@ -59,7 +63,7 @@ class Demo:
         self._order = order
         self._begun = begun  # time.time() of when somebody asked for it
         self._once = once
-        self._plane = PlaneProcess(order.folders, Path(order.place))
+        self._plane = plane_of(order)
         self._lab = Lab(order, self._plane)
         self._routing = Path(order.folders[0]) / "routing.yaml"
         self._console = Console(highlight=False)

@@ -46,16 +46,16 @@ class Forward:
                 return
             there = await asyncio.wait_for(asyncio.open_connection(*target), _PATIENCE)
             async with asyncio.TaskGroup() as both:
-                both.create_task(_pump(reader, there[1]))
-                both.create_task(_pump(there[0], writer))
+                both.create_task(pump(reader, there[1]))
+                both.create_task(pump(there[0], writer))
         except (OSError, TimeoutError):
             pass  # the client sees a closed connection, as it would from the pod itself
         finally:
             writer.close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Everything from one side to the other, the end included."""
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on everything from one side to the other, the end included."""
     with suppress(ConnectionError):
         while chunk := await reader.read(_CHUNK):
             writer.write(chunk)

@@ -99,6 +99,11 @@ def plug(network: Network, port: str, address: str) -> None:
         os.close(home)
 
 
+def adopt(address: str) -> None:
+    """Have an address in the calling thread's network, as one of its own. Raises OSError."""
+    _ip([f"addr add {address}/{128 if ':' in address else 32} dev lo"])
+
+
 def _ip(commands: Sequence[str], keep: tuple[int, ...] = ()) -> None:
     """Run the commands in one go. Raises OSError with the program's own words."""
     batch = (shutil.which("ip", path=SYSTEM_PATH) or "ip", "-batch", "-")

@@ -29,6 +29,8 @@ _news = msgspec.json.Decoder(News)
 class PlaneProcess:
     """Implements ``supervisor.Plane`` for folders of manifests. While the process is away, its last words hold."""
 
+    kubeconfig = ""
+
     def __init__(self, folders: Iterable[str], place: Path) -> None:
         self._folders = tuple(folders)
         self._place = place

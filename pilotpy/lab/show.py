@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pilotpy.lab.plane import PlaneProcess
 from pilotpy.lab.state import PodRecord, State
-from pilotpy.lab.supervisor import Lab
+from pilotpy.lab.supervisor import Lab, Plane
 from pilotpy.model.resource import Finding
 
 _MOST = 20
@@ -52,7 +51,7 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
         yield f"... and {len(found) - _MOST} more: pilotpy analyze"
 
 
-async def tell_findings(lab: Lab, plane: PlaneProcess, say: Callable[[str], None]) -> None:
+async def tell_findings(lab: Lab, plane: Plane, say: Callable[[str], None]) -> None:
     """Say what is wrong with manifests, each once while it lasts, until cancelled."""
     told: frozenset[Finding] = frozenset()
     while True:
@@ -65,7 +64,10 @@ async def tell_findings(lab: Lab, plane: PlaneProcess, say: Callable[[str], None
 
 def facts(lab: State) -> Iterator[str]:
     """What else there is to know of a running lab."""
-    yield f"the control plane is {'up' if lab.plane else 'gone'}; what it knows of certificates: {_authority(lab)}"
+    authority = f"; what it knows of certificates: {_authority(lab)}" if lab.keys else ""
+    yield f"the control plane is {'up' if lab.plane else 'gone'}{authority}"
+    if lab.kubeconfig:
+        yield f"export KUBECONFIG={lab.kubeconfig}"
     yield from (f"{name} is at {url}" for name, url in lab.urls.items())
 
 
@@ -74,14 +76,19 @@ def try_next(lab: State, target: str) -> Iterator[str]:
     yield from (f"{name} is at {url}" for name, url in lab.urls.items())
     pilotpy = _program()
     yield "In another shell:"
+    if lab.kubeconfig:
+        yield f"  export KUBECONFIG={lab.kubeconfig}"
+        yield "  kubectl get pods --all-namespaces -o wide"
     yield f"  {pilotpy} lab status"
-    yield f"  {_authority(lab)}"
+    if lab.keys:
+        yield f"  {_authority(lab)}"
     if lab.pods:
         name = lab.pods[0].name
         if target:
             yield f"  {pilotpy} lab curl {name} {target}"
         yield f"  {pilotpy} lab exec {name} -- sh"
-    yield f"Edit what is in {' '.join(lab.folders)} and watch. To end it: Ctrl-C where it runs, or {pilotpy} lab down"
+    edit = f"Edit what is in {' '.join(lab.folders)} and watch. " if lab.folders else ""
+    yield f"{edit}To end it: Ctrl-C where it runs, or {pilotpy} lab down"
 
 
 def _authority(lab: State) -> str:

@@ -21,8 +21,9 @@ LOG = "lab.log"
 PLANE_LOG = "control-plane.log"
 AGENTS_LOG = "agents.log"
 """What a lab without a terminal says, what its control plane does, what its agents do; kept until the next begins."""
-KEYS, PROJECTED, PODS = "ca", "projected", "pods"
-"""Folders: the keys of the authority; roots, revoked certificates and tokens; what each pod's Envoy has open."""
+KEYS, PROJECTED, PODS, API_SERVER = "ca", "projected", "pods", "api-server"
+"""Folders: the keys of the authority; roots, revoked certificates and tokens; what each pod's Envoy has open; the files
+of an API server of the lab's own."""
 
 
 class PodRecord(msgspec.Struct, frozen=True):
@@ -48,8 +49,9 @@ class State(msgspec.Struct, frozen=True):
     urls: Mapping[str, str]  # what can be reached from the machine: service -> URL
     pods: tuple[PodRecord, ...]  # sorted by namespace and name
     settled: bool  # every pod that is wanted is ready
-    keys: str  # folder of the authority: `pilotpy ca` takes it as --folder
+    keys: str  # folder of the authority: `pilotpy ca` takes it as --dir; "": the keys are in a cluster
     plane: bool  # the control plane runs
+    kubeconfig: str = ""  # of the API server that the lab goes by; "": there is none, or it is kubectl's own
 
 
 class Taken(Exception):
@@ -112,7 +114,7 @@ def read(place: Path) -> State | None:
 def clean(place: Path) -> None:
     """Remove what an earlier lab left. Only for who holds the lock."""
     for file in place.iterdir():
-        if file.name in {KEYS, PROJECTED, PODS}:
+        if file.name in {KEYS, PROJECTED, PODS, API_SERVER}:
             shutil.rmtree(file, ignore_errors=True)
         elif file.name not in {_LOCK, LOG, PLANE_LOG, AGENTS_LOG} and file.is_file():
             file.unlink()

@@ -20,6 +20,7 @@ from typing import Protocol
 import msgspec
 
 from pilotpy.lab import state as files
+from pilotpy.lab.cluster.order import ClusterOrder
 from pilotpy.lab.forward import Forward, Target
 from pilotpy.lab.kubelet import DISCOVERY, Kubelet
 from pilotpy.lab.network import raise_switch
@@ -30,7 +31,7 @@ from pilotpy.lab.sidecar import Machine
 from pilotpy.lab.state import PodRecord, State
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.pod import Pod
-from pilotpy.model.resource import Ref, Resource
+from pilotpy.model.resource import Finding, Ref, Resource
 from pilotpy.sources.rollout import PodState
 
 KILL_PLANE, REVIVE_PLANE = signal.SIGUSR1, signal.SIGUSR2
@@ -77,6 +78,14 @@ class Plane(Protocol):
     def is_up(self) -> bool:
         """Whether it runs."""
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with what was written, now."""
+
+    @property
+    def kubeconfig(self) -> str:
+        """Of the API server that it goes by; "": there is none, or it is kubectl's own."""
+
 
 class Port(msgspec.Struct, frozen=True):
     """A port of the machine that leads to a Service."""
@@ -97,6 +106,7 @@ class Order(msgspec.Struct, frozen=True):
     envoy: int  # descriptors that are inherited
     packages: str  # folder of the HTTP/2 library
     ports: tuple[Port, ...]
+    cluster: ClusterOrder | None = None  # None: the folders say what runs
 
 
 class Lab:
@@ -132,7 +142,7 @@ class Lab:
         loop.add_signal_handler(REVIVE_PLANE, self.plane.revive)
         _quiet_resolver(self._place)
         raise_switch()
-        await self.plane.start(DISCOVERY.host)
+        self._publish()  # from now on it can be told to stop
         for forward in self._forwards:
             await forward.start()
         following = asyncio.create_task(self._follow())
@@ -187,6 +197,7 @@ class Lab:
         ]
 
     async def _follow(self) -> None:
+        await self.plane.start(DISCOVERY.host)
         while True:
             self.kubelet.run(self.plane.wanted(), self.plane.services(), self.plane.mesh)
             self._begun = True
@@ -216,8 +227,9 @@ class Lab:
             urls=urls,
             pods=tuple(pods),
             settled=self._is_settled(),
-            keys=str(self._place / files.KEYS),
+            keys="" if self._order.cluster else str(self._place / files.KEYS),
             plane=self.plane.is_up,
+            kubeconfig=self.plane.kubeconfig,
         )
 
     def _reap(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.kube import assets
+from pilotpy.lab.cluster import assets
 from tests.kube.cluster import Cluster, Object
 from tests.kube.objects import endpoint_slice, pod, running, service
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from tests.kube.credentials import Authority, written_key
+from pilotpy.lab.cluster.credentials import Authority, written_key
 from tests.kube.process import Program
 
 Object = dict[str, Any]

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.kube import assets
+from pilotpy.lab.cluster import assets
 from tests.kube.cluster import Cluster
 
 

@@ -1,5 +1,7 @@
 """What an API server and its clients know each other by: one authority, certificates, a key that signs tokens."""
 
+from __future__ import annotations
+
 import ipaddress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-DAY = timedelta(days=1)
+_DAY = timedelta(days=1)
+_LIFE = timedelta(days=90)
+"""Longer than anybody leaves an API server up whose authority is gone with it."""
 
 
 class Authority:
@@ -18,7 +22,7 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _name("test-ca")
+        self._name = _name("pilotpy-lab")
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         own = _builder(self._name, self._name, self._key).add_extension(constraints, critical=True)
         own = own.add_extension(
@@ -74,7 +78,9 @@ def _name(name: str, *groups: str) -> x509.Name:
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
-    return x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), now - DAY, now + DAY)
+    return x509.CertificateBuilder(
+        issuer, subject, key.public_key(), x509.random_serial_number(), now - _DAY, now + _LIFE
+    )
 
 
 def _written(path: Path, certificate: x509.Certificate) -> Path:

@@ -1,0 +1,336 @@
+"""In place of a cluster's controllers and its scheduler: from what an API server holds to what shall be written there.
+
+A state machine without I/O around `sources.stand_in`, which decides what runs. Here is what differs from a folder: a
+Pod is there only once it was written, somebody may delete it, and what belonged to something that is gone must go, too,
+as nobody else collects it. Nothing is done in a namespace that takes no part, nor to Pods of other nodes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from pilotpy.lab.cluster import made
+from pilotpy.lab.cluster.objects import WORKLOADS, Held, Object, read_as
+from pilotpy.lab.cluster.workload_status import replica_counts, workload_status
+from pilotpy.lab.cluster.writes import Verb, Write
+from pilotpy.model.kubernetes import KubeService
+from pilotpy.model.pod import Pod
+from pilotpy.model.resource import Finding, Ref, Resource
+from pilotpy.sources.change import Change, Origin
+from pilotpy.sources.rollout import PodState
+from pilotpy.sources.stand_in import StandIn
+
+_FED: Final = WORKLOADS | {"Pod", "Service", "Namespace"}
+_HELD_BACK: Final = frozenset({"foregroundDeletion", "orphan"})  # finalizers that a collector takes away
+_NOWHERE: Final = Origin("", 0)
+
+
+class Controllers:
+    """Of all namespaces that take part. All calls come from one event loop."""
+
+    def __init__(self, node: str, takes_part: Callable[[Resource[Any]], bool], now: Callable[[], datetime]) -> None:
+        """`takes_part`: whether anything is done in a Namespace."""
+        self._node = node
+        self._takes_part = takes_part
+        self._now = now
+        self._stand_in = StandIn(observed=True)
+        self._held: dict[Ref, Resource[Held]] = {}
+        self._owned: defaultdict[str, set[Ref]] = defaultdict(set)  # by the uid of the owner
+        self._told: dict[Ref, Resource[Any]] = {}  # what the stand-in knows
+        self._services: dict[Ref, Resource[KubeService]] = {}
+        self._pods: dict[Ref, Resource[Pod]] = {}  # that run
+        self._makers: dict[Ref, Ref] = {}  # of Pods that run
+        self._uids: dict[Ref, str] = {}  # of Pods that run
+        self._begun: dict[Ref, datetime] = {}
+        self._restarts = Counter[Ref]()
+        self._finished = Counter[Ref]()  # Pods of a workload that came to their end
+        self._ended: set[Ref] = set()  # Pods that came to their end and are kept to be looked at
+        self._said: defaultdict[Ref, dict[str, bytes]] = defaultdict(dict)  # what was written last
+
+    def take(self, changes: Iterable[Change]) -> list[Write]:
+        """Take in what the API server says. Returns what shall be written, in this order."""
+        touched: set[Ref] = set()
+        deleted: list[Ref] = []
+        for ref, _, old, new in changes:
+            touched |= {ref} | self._hold(ref, old, new)
+            if ref.kind == "Pod" and self._is_deleted(ref, old, new):
+                deleted.append(ref)
+        writes = self._tell(touched)
+        for ref in deleted:
+            writes += self.observe(ref, PodState.TERMINATING)
+        return writes + [write for ref in sorted(touched) for write in self._kept(ref)]
+
+    def observe(self, pod: Ref, state: PodState) -> list[Write]:
+        """Take in what a Pod does. Returns what shall be written, in this order."""
+        before = self._pods.get(pod)
+        if state is PodState.STARTING and before is not None and made.is_ready(before):
+            self._restarts[pod] += 1
+        return self._follow(self._stand_in.observe(pod, state))
+
+    def wrote(self, ref: Ref, uid: str) -> None:
+        """Take note that an object was written."""
+        if ref in self._pods:
+            self._uids[ref] = uid
+
+    def wanted(self) -> tuple[Resource[Pod], ...]:
+        """The Pods that should run now, sorted, with addresses."""
+        return self._stand_in.wanted()
+
+    def services(self) -> tuple[Resource[KubeService], ...]:
+        """All Services that take part, with addresses."""
+        return tuple(self._services.values())
+
+    def written(self) -> Iterator[tuple[Resource[Pod], str]]:
+        """The Pods that run and are known at the API server, each with its uid."""
+        return ((self._pods[ref], uid) for ref, uid in self._uids.items())
+
+    def is_made(self, pod: Ref) -> bool:
+        """Whether a Pod that runs was made here."""
+        return self._makers[pod] != pod
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What could not be done as a cluster would."""
+        return self._stand_in.findings
+
+    # What the API server holds.
+
+    def _hold(self, ref: Ref, old: Resource[Held] | None, new: Resource[Held] | None) -> set[Ref]:
+        """Keep an object. Returns others that it may concern."""
+        concerned: set[Ref] = set()
+        for one, keep in ((old, False), (new, True)):
+            if one is None:
+                continue
+            concerned |= self._owned.get(one.spec.uid, set())
+            if one.spec.owner is not None:
+                family = self._owned[one.spec.owner.uid]
+                family.add(ref) if keep else family.discard(ref)
+        if new is None:
+            self._held.pop(ref, None)
+            self._said.pop(ref, None)
+            self._ended.discard(ref)
+            if ref.kind in WORKLOADS:
+                self._finished.pop(ref, None)
+                self._begun.pop(ref, None)
+        else:
+            self._held[ref] = new
+        if ref.kind == "Namespace":
+            concerned |= {one for one in self._held if one.namespace == ref.name}
+        return concerned
+
+    def _is_deleted(self, pod: Ref, old: Resource[Held] | None, new: Resource[Held] | None) -> bool:
+        """Whether somebody deleted the very Pod that runs."""
+        gone = old if new is None else new if new.meta.deleted else None
+        return gone is not None and gone.spec.uid == self._uids.get(pod) and self._pods[pod].meta.deleted is None
+
+    def _tell(self, touched: Iterable[Ref]) -> list[Write]:
+        changes = []
+        for ref in touched:
+            old, new = self._told.get(ref), self._counting(ref)
+            if old != new:
+                changes.append(Change(ref, _NOWHERE, old, new))
+                self._told.pop(ref) if new is None else self._told.update({ref: new})
+        return self._follow(self._stand_in.apply(sorted(changes, key=lambda change: change.ref)))
+
+    def _counting(self, ref: Ref) -> Resource[Any] | None:
+        """An object as the stand-in is told of it; None: it does not count (any more)."""
+        held = self._held.get(ref)
+        if held is None or ref.kind not in _FED or held.meta.deleted or held.spec.finished:
+            return None
+        namespace = held if ref.kind == "Namespace" else self._held.get(Ref("Namespace", "", ref.namespace))
+        if namespace is None or namespace.meta.deleted or not self._takes_part(namespace):
+            return None
+        if held.spec.owner is not None and held.spec.owner.kind in WORKLOADS:
+            return None  # it is made here
+        if ref.kind != "Pod":
+            return read_as(held)
+        pod: Pod = held.spec.payload
+        if pod.node_name not in {"", self._node}:
+            return None
+        return Resource(ref, held.meta, msgspec.structs.replace(pod, node_name=self._node))  # bound, or about to be
+
+    def _kept(self, ref: Ref) -> Iterator[Write]:
+        """What else is to be done about an object."""
+        held = self._held.get(ref)
+        if held is None:
+            return
+        if ref.kind == "Namespace" and ref in self._told:
+            account = Ref("ServiceAccount", ref.name, "default")
+            if account not in self._held:
+                yield from self._once(Verb.APPLY, account, {"metadata": {"namespace": ref.name, "name": "default"}})
+        elif ref.kind == "Pod":
+            yield from self._pod_kept(ref, held)
+        elif ref.kind in WORKLOADS:
+            yield from self._workload_kept(ref, held)
+
+    def _pod_kept(self, ref: Ref, held: Resource[Held]) -> Iterator[Write]:
+        if not held.spec.payload.node_name:
+            if ref in self._told:
+                target = {"apiVersion": "v1", "kind": "Node", "name": self._node}
+                body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": ref.name}, "target": target}
+                yield from self._once(Verb.CREATE, ref, body, "binding")
+            return
+        if held.spec.payload.node_name != self._node or ref in self._pods:
+            return
+        ours = held.spec.owner is not None and held.spec.owner.kind in WORKLOADS
+        kept = held.spec.finished or ref in self._ended
+        left = ours and (not kept or self._is_orphan(held))
+        if held.meta.deleted or left:  # by a lab before this one, or by somebody before it began
+            yield Write(Verb.DELETE, ref, _now(held.spec.uid))
+
+    def _workload_kept(self, ref: Ref, held: Resource[Held]) -> Iterator[Write]:
+        if held.spec.owner is not None and held.spec.owner.kind in WORKLOADS and self._is_orphan(held):
+            yield Write(Verb.DELETE, ref, _now(held.spec.uid))
+        elif held.meta.deleted and _HELD_BACK & set(held.spec.finalizers) and ref not in self._makers.values():
+            kept = [one for one in held.spec.finalizers if one not in _HELD_BACK]
+            yield Write(Verb.MERGE, ref, {"metadata": {"finalizers": kept or None}})
+        elif ref in self._told:
+            yield from self._workload_written(ref)
+
+    def _is_orphan(self, held: Resource[Held]) -> bool:
+        owner = held.spec.owner
+        return owner is not None and not any(
+            one.spec.uid == owner.uid
+            for ref, one in self._held.items()
+            if ref.kind == owner.kind and ref.namespace == held.ref.namespace
+        )
+
+    # What runs.
+
+    def _follow(self, changes: Iterable[Change]) -> list[Write]:
+        """What is to be written of what changed in the cluster that there should be."""
+        writes: list[Write] = []
+        concerned: set[Ref] = set()
+        for change in changes:
+            ref, new = change.ref, change.new
+            if ref.kind == "Pod":
+                maker = self._makers.get(ref) or self._stand_in.made_from(ref)
+                concerned.add(maker)
+                writes += self._pod_written(change, maker)
+            elif ref.kind == "EndpointSlice" and new is not None:
+                owner = Ref("Service", ref.namespace, new.meta.owners[0].name)
+                writes.append(Write(Verb.APPLY, ref, made.endpoint_slice(new), owner=owner))
+            elif ref.kind == "EndpointSlice":
+                writes.append(Write(Verb.DELETE, ref, {}))
+            elif ref.kind == "Service" and new is None:
+                self._services.pop(ref, None)
+            elif ref.kind == "Service" and new is not None:
+                self._services[ref] = new
+        for ref in sorted(concerned & self._held.keys()):
+            if ref.kind in WORKLOADS:
+                writes += self._workload_kept(ref, self._held[ref])
+        return writes
+
+    def _pod_written(self, change: Change, maker: Ref) -> Iterator[Write]:
+        ref, _, old, new = change
+        if new is None:
+            assert old is not None, "a change is of something"
+            yield from self._pod_ended(ref, old, maker)
+            return
+        self._pods[ref], self._makers[ref] = new, maker
+        is_new = old is None
+        if is_new:
+            self._begun[ref] = self._now()
+        held = self._held.get(maker)
+        if maker != ref and held is not None:
+            if is_new and maker.kind == "Deployment":
+                yield from self._replica_sets(maker)
+            if not new.meta.deleted:
+                body = made.pod(new, held.spec.spec["template"], self._node)
+                yield from self._once(Verb.APPLY, ref, body, owner=_owner(new, maker))
+            elif old is not None and not old.meta.deleted and ref in self._uids:
+                grace = new.spec.termination_grace_period_seconds
+                yield Write(Verb.DELETE, ref, {"gracePeriodSeconds": 30 if grace is None else grace})
+        elif held is not None:
+            self._uids[ref] = held.spec.uid
+            if new.meta.labels != held.meta.labels:
+                yield from self._once(Verb.MERGE, ref, {"metadata": {"labels": dict(new.meta.labels)}})
+        status = made.pod_status(new, self._begun[ref], self._restarts[ref], self._images(ref, maker))
+        yield from self._once(Verb.MERGE, ref, {"status": status}, "status")
+
+    def _pod_ended(self, ref: Ref, last: Resource[Pod], maker: Ref) -> Iterator[Write]:
+        begun, uid = self._begun.pop(ref), self._uids.pop(ref, "")
+        restarts, images = self._restarts.pop(ref, 0), self._images(ref, maker)
+        for known in (self._pods, self._makers):
+            known.pop(ref, None)
+        self._said.pop(ref, None)
+        if last.spec.restart_policy != "Always" and not last.meta.deleted:
+            self._finished[maker] += 1
+            self._ended.add(ref)
+            status = made.pod_ended(begun, self._now(), restarts, images)
+            yield Write(Verb.MERGE, ref, {"status": status}, "status")
+        elif maker != ref or ref not in self._held or self._held[ref].meta.deleted:
+            yield Write(Verb.DELETE, ref, _now(uid))
+        else:  # it is somebody's, and merely begins anew
+            yield Write(Verb.MERGE, ref, {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}, "status")
+
+    def _images(self, ref: Ref, maker: Ref) -> dict[str, str]:
+        held = self._held.get(maker)
+        spec: Object = held.spec.spec if held else {}
+        return made.images(spec if maker == ref else (spec.get("template") or {}).get("spec") or {})
+
+    # How workloads are.
+
+    def _workload_written(self, ref: Ref) -> Iterator[Write]:
+        held = self._held[ref]
+        if ref.kind == "Deployment":
+            yield from self._replica_sets(ref)
+        pods = [self._pods[pod] for pod, maker in self._makers.items() if maker == ref]
+        moments = [self._begun[one.ref] for one in pods]
+        begun = self._said_first(ref, min(moments)) if moments else self._said_first(ref, None)
+        status = workload_status(held, pods, self._finished[ref], begun, made.stamp(self._now()))
+        yield from self._once(Verb.MERGE, ref, {"status": status}, "status")
+
+    def _said_first(self, ref: Ref, moment: datetime | None) -> str:
+        if moment is not None:
+            self._begun.setdefault(ref, moment)
+        return made.stamp(self._begun[ref]) if ref in self._begun else ""
+
+    def _replica_sets(self, ref: Ref) -> Iterator[Write]:
+        """The ReplicaSet that is, and how those are that were."""
+        held = self._held[ref]
+        known = [self._held[one] for one in self._owned.get(held.spec.uid, ()) if one.kind == "ReplicaSet"]
+        numbers = {one.ref: _number(one) for one in known}
+        current, _ = made.replica_set(held, 0)
+        newest = max(numbers.values(), default=0)
+        number = newest if newest and numbers.get(current) == newest else newest + 1
+        ref_now, body = made.replica_set(held, number)
+        yield from self._once(Verb.APPLY, ref_now, body, owner=ref)
+        pods = [self._pods[pod] for pod, maker in self._makers.items() if maker == ref]
+        for one in {*numbers, ref_now}:
+            hashed = one.name.removeprefix(f"{ref.name}-")
+            live = [pod for pod in pods if not pod.meta.deleted and pod.meta.labels.get(made.HASH) == hashed]
+            if one != ref_now and self._held[one].spec.spec.get("replicas"):
+                yield Write(Verb.MERGE, one, {"spec": {"replicas": 0}})
+            yield from self._once(Verb.MERGE, one, {"status": replica_counts(live)}, "status")
+
+    def _once(
+        self, verb: Verb, ref: Ref, body: Object, subresource: str = "", owner: Ref | None = None
+    ) -> Iterator[Write]:
+        """A write, unless the last one said the same."""
+        said, known = made.counts_as(body), self._said[ref]
+        if known.get(what := f"{verb.name}{subresource}") != said:
+            known[what] = said
+            yield Write(verb, ref, body, subresource, owner)
+
+
+def _now(uid: str) -> Object:
+    """How something is deleted without waiting, if it still is what it was."""
+    at_once: Object = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+    return at_once | ({"preconditions": {"uid": uid}} if uid else {})
+
+
+def _owner(pod: Resource[Pod], maker: Ref) -> Ref:
+    """What a Pod belongs to: of a Deployment its ReplicaSet."""
+    named = pod.meta.owners[0]
+    return Ref(named.kind, maker.namespace, named.name)
+
+
+def _number(replica_set: Resource[Held]) -> int:
+    text = replica_set.meta.annotations.get(made.REVISION, "")
+    return int(text) if text.isdigit() else 0
