@@ -12,6 +12,7 @@ from pilotpy.compile.encoded import Encoded, Rope, Tree
 from pilotpy.compile.outbound import is_headless
 from pilotpy.compile.wire import delimited, serialised
 from pilotpy.engine import Asking, query
+from pilotpy.mesh.clusters import are_several, keeps_to_its_cluster
 from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.scopes import members, runs
@@ -71,11 +72,13 @@ def headless_names(q: Asking, key: ServiceKey, nearby: Nearby) -> bytes:
     found = q(service, key)
     if found is None:
         return b""
+    kept = q(are_several) and keeps_to_its_cluster(q, key.host)
     near = [
         one
         for port in found.ports
         for one in q(endpoints, key, port.name)
         if is_address(one.address) and _is_near(one, nearby) and (_is_ready(one) or found.publish_not_ready)
+        if not kept or one.cluster == nearby.cluster
     ]
     if not near:
         return b""
