@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from inspect import Parameter, Signature, signature
@@ -31,7 +31,7 @@ from pilotpy.explain import (
     summary_routes,
     summary_secrets,
 )
-from pilotpy.explain.config_dump import ConfigDump, Unreadable
+from pilotpy.explain.config_dump import ConfigDump, Plain, Unreadable
 from pilotpy.explain.summary_clusters import ClusterFilter
 from pilotpy.explain.summary_endpoints import EndpointFilter
 from pilotpy.explain.summary_listeners import ListenerFilter
@@ -110,7 +110,7 @@ def cluster(
     """Show clusters: the services that the Envoy knows."""
     found = source.dump().document()["clusters"]
     clusters = summary_clusters.in_order(found, ClusterFilter(fqdn, port, subset, direction))
-    _print(clusters, output, summary_clusters.HEADER, summary_clusters.rows(clusters))
+    _print(clusters, "config.cluster.v3.Cluster", output, summary_clusters.HEADER, summary_clusters.rows(clusters))
 
 
 @_command("listeners", "l")
@@ -125,7 +125,9 @@ def listener(
     """Show listeners: what the Envoy takes in, and where it goes."""
     found = source.dump().document()["listeners"]
     listeners = summary_listeners.in_order(found, ListenerFilter(address, port, type_))
-    _print(listeners, output, summary_listeners.HEADER, summary_listeners.rows(listeners))
+    _print(
+        listeners, "config.listener.v3.Listener", output, summary_listeners.HEADER, summary_listeners.rows(listeners)
+    )
 
 
 @_command("routes", "r")
@@ -138,7 +140,7 @@ def route(
     """Show routes: which requests go where."""
     found = source.dump().document()["routes"]
     routes = summary_routes.in_order(found, RouteFilter(name))
-    _print(routes, output, summary_routes.HEADER, summary_routes.rows(routes))
+    _print(routes, "config.route.v3.RouteConfiguration", output, summary_routes.HEADER, summary_routes.rows(routes))
 
 
 @_command("endpoints", "ep")
@@ -158,7 +160,7 @@ def endpoint(
         _print_assigned(source.dump(), wanted, output)
         return
     hosts = summary_endpoints.hosts(statuses, wanted)
-    _print(hosts, output, summary_endpoints.HEADER, summary_endpoints.host_rows(hosts))
+    _print(hosts, "admin.v3.ClusterStatus", output, summary_endpoints.HEADER, summary_endpoints.host_rows(hosts))
 
 
 @_command()
@@ -187,7 +189,7 @@ def bootstrap(
     if output is Output.SHORT:
         print("\n".join(summary_bootstrap.lines(found)))
     else:
-        _print(found, output)
+        _print(found, "admin.v3.BootstrapConfigDump", output)
 
 
 @_command("secrets", "s")
@@ -201,7 +203,7 @@ def secret(
     if output is Output.SHORT and not found.secrets:
         print("No active or warming secrets found.")
     else:
-        _print(found.secrets_part, output, summary_secrets.HEADER, _secret_rows(found))
+        _print(found.secrets_part, "admin.v3.SecretsConfigDump", output, summary_secrets.HEADER, _secret_rows(found))
 
 
 @_command("a")
@@ -214,7 +216,7 @@ def all_(
     """Show all of it: versions, clusters, listeners, routes, secrets, endpoints."""
     found = source.dump()
     if output is not Output.SHORT:
-        _print({"configs": found.parts}, output)
+        print_data({"configs": found.parts}, Format(output.value))
         return
     for title, text in _tables(found):
         print(f"------ {title} ------\n\n{text}\n" if headers else f"{text}\n")
@@ -252,14 +254,29 @@ def _print_assigned(found: ConfigDump, wanted: EndpointFilter, output: Output) -
     if not found.has_endpoints:
         fail("the dump has no endpoints: ask Envoy for /config_dump?include_eds, or for /clusters?format=json")
     endpoints = summary_endpoints.assignments(found.document()["endpoints"], wanted)
-    _print(endpoints, output, summary_endpoints.ASSIGNED_HEADER, summary_endpoints.assignment_rows(endpoints))
+    _print(
+        endpoints,
+        "config.endpoint.v3.ClusterLoadAssignment",
+        output,
+        summary_endpoints.ASSIGNED_HEADER,
+        summary_endpoints.assignment_rows(endpoints),
+    )
 
 
-def _print(found: Any, output: Output, header: Sequence[str] = (), rows: Rows = ()) -> None:
+def _print(
+    found: Plain | Sequence[Plain], of: str, output: Output, header: Sequence[str] = (), rows: Rows = ()
+) -> None:
+    """Print messages ``of`` Envoy's API, or the rows that tell of them."""
     if output is Output.SHORT:
         print(table(header, rows))
+        return
+    from pilotpy.explain.document import in_camel_case  # late: tables do without all of the API
+
+    type_name = f"envoy.{of}"
+    if isinstance(found, Mapping):
+        print_data(in_camel_case(type_name, found), Format(output.value))
     else:
-        print_data(found, Format(output.value))
+        print_data([in_camel_case(type_name, one) for one in found], Format(output.value))
 
 
 @contextmanager

@@ -5,10 +5,11 @@ Follows protobuf's JSON mapping (protobuf.dev, "ProtoJSON Format") with the fiel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
 
 from pilotpy.compile.encoded import Encoded
@@ -36,6 +37,23 @@ def plain(message: Message) -> dict[str, Any]:
     # A Struct inside an Any comes as an OrderedDict, which writers of YAML do not take for plain data.
     plainly: dict[str, Any] = msgspec.to_builtins(found)
     return plainly
+
+
+def in_camel_case(type_name: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return plain data of a message with the field names of protobuf's JSON mapping, as istioctl prints it.
+
+    Itself where it holds a type that the API does not have, as those that only Istio's Envoy knows.
+    """
+    of_type = message_class(type_name)
+    if of_type is None:
+        return found
+    said = {key: value for key, value in found.items() if key != "@type"}
+    try:
+        parsed = ParseDict(said, of_type(), descriptor_pool=pool())
+        named: dict[str, Any] = msgspec.to_builtins(MessageToDict(parsed, descriptor_pool=pool()))
+    except (ParseError, TypeError):
+        return found
+    return named
 
 
 def name_of(resource: dict[str, Any]) -> str:

@@ -107,12 +107,10 @@ def test_a_dump_is_shown_in_istioctls_columns(name, arguments, update_golden):
     assert result.output == golden.read_text()
 
 
-def test_json_and_yaml_are_envoys_own():
+def test_json_and_yaml_have_the_names_that_istioctl_gives_fields():
     arguments = ("pc", "cluster", "-f", ENVOY, "--fqdn", "shop.default", "--subset", "v1", "--port", 80)
     (found,) = json.loads(ran(*arguments, "-o", "json").output)
-    assert (
-        found["eds_cluster_config"]["service_name"] == found["name"] == "outbound|80|v1|shop.default.svc.cluster.local"
-    )
+    assert found["edsClusterConfig"]["serviceName"] == found["name"] == "outbound|80|v1|shop.default.svc.cluster.local"
     assert yaml.safe_load(ran(*arguments, "-o", "yaml").output) == [found]
 
 
