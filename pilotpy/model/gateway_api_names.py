@@ -13,6 +13,7 @@ from msgspec import Meta
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DOMAIN: Final = rf"{_LABEL}(\.{_LABEL})*"
+HOSTNAME: Final = rf"^(\*\.)?{_DOMAIN}\Z"
 
 Group = Annotated[
     str, Meta(max_length=253, pattern=rf"^({_DOMAIN})?\Z", description='an API group such as apps, or "" for core')
@@ -44,7 +45,7 @@ Hostname = Annotated[
     Meta(
         min_length=1,
         max_length=253,
-        pattern=rf"^(\*\.)?{_DOMAIN}\Z",
+        pattern=HOSTNAME,
         description="a host name in small letters, such as shop.example.com or *.example.com",
     ),
 ]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from pilotpy.model.gateway_api_names import HOSTNAME
 from pilotpy.schema.paths import below
 from pilotpy.schema.problem import Problem, Problems, warning
 
@@ -36,6 +37,11 @@ _AS_HOST: Final = "Parts of letters, digits and dashes, with dots between them: 
 def is_label(text: str) -> bool:
     """A DNS label (RFC 1123), capitals allowed."""
     return len(text) <= 63 and _DNS_LABEL.fullmatch(text) is not None
+
+
+def is_hostname(text: str) -> bool:
+    """A name in small letters, as Kubernetes has them; may begin with ``*.``."""
+    return len(text) <= 253 and re.search(HOSTNAME, text) is not None
 
 
 def is_address(text: str) -> bool:
