@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from pilotpy.cli.page import page
 from pilotpy.explain.config_dump import ConfigDump, Unreadable, host_statuses, is_of_hosts
 
-PodName = Annotated[str, typer.Argument(help="A pod; of a lab, also its workload.", metavar="[POD[.NAMESPACE]]")]
+PodName = Annotated[str, typer.Argument(help="A pod, or its workload.", metavar="[POD[.NAMESPACE]]")]
 DumpFile = Annotated[
     Path | None,
     typer.Option("--file", "-f", help="A dump: Envoy's /config_dump?include_eds, or - to read it.", metavar="FILE"),
@@ -78,6 +79,18 @@ class ControlPlane(NamedTuple):
         except commands.NotRunning as error:
             raise Nowhere(str(error)) from None
 
+    def pod_of(self, workload: str) -> str | None:
+        """The first proxy of a workload WORKLOAD[.NAMESPACE], as POD.NAMESPACE; None: there is none, or nobody says."""
+        wanted, _, namespace = workload.partition(".")
+        try:
+            proxies = sorted(entry["proxy"] for entry in json.loads(self.page("debug/syncz")))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        parted = ((proxy, proxy.rpartition(".")) for proxy in proxies)
+        return next(
+            (proxy for proxy, (pod, _, of) in parted if pod.startswith(f"{wanted}-") and namespace in {"", of}), None
+        )
+
     @property
     def name(self) -> str:
         """What it is called in tables."""
@@ -97,7 +110,12 @@ class Source(NamedTuple):
         if self.plane is not None:
             if not self.pod:
                 raise Nowhere("say whose configuration: POD.NAMESPACE")
-            return ConfigDump.of(self.plane.page(f"debug/config_dump?proxyID={quote(self.pod)}&include_eds"))
+            try:
+                return _sent(self.plane, self.pod)
+            except OSError:
+                if (pod := self.plane.pod_of(self.pod)) is None:
+                    raise
+                return _sent(self.plane, pod)
         return ConfigDump.of(self._read(_DUMP))
 
     def hosts(self) -> list[Mapping[str, Any]] | None:
@@ -127,6 +145,10 @@ class Source(NamedTuple):
             return ask.envoy_page(self.pod, path)
         except commands.NotRunning as error:
             raise Nowhere(f"{error}; for an Envoy elsewhere: --file, --admin or --debug-address") from None
+
+
+def _sent(plane: ControlPlane, proxy: str) -> ConfigDump:
+    return ConfigDump.of(plane.page(f"debug/config_dump?proxyID={quote(proxy)}&include_eds"))
 
 
 _read_once: list[str] = []

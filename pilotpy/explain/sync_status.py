@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 IGNORED: Final = "IGNORED"
-_CORE: Final = ("CDS", "LDS", "EDS", "RDS", "ECDS")
+_CORE: Final = frozenset({"CDS", "LDS", "EDS", "RDS", "ECDS"})
 _SHORT: Final = {
     "envoy.config.cluster.v3.Cluster": "CDS",
     "envoy.config.listener.v3.Listener": "LDS",
@@ -63,9 +63,10 @@ def proxy_status(entry: Mapping[str, Any]) -> ProxyStatus:
 
 
 def columns(statuses: Iterable[ProxyStatus]) -> tuple[str, ...]:
-    """Return the types to show: Envoy's own always, others if some proxy asked for them."""
+    """Return the types to show: Envoy's own always, others if some proxy asked for them; in the order of their URLs."""
+    urls = {short: url for url, short in _SHORT.items()}
     asked = {name for status in statuses for name in status.types}
-    return (*_CORE, *sorted(asked.difference(_CORE)))
+    return tuple(sorted(asked | _CORE, key=lambda name: urls.get(name, name)))
 
 
 def rows(statuses: Sequence[ProxyStatus], plane: str, now: datetime) -> list[tuple[object, ...]]:

@@ -138,6 +138,22 @@ def test_a_control_plane_is_asked_for_one_proxy_and_shown_who_asks(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("asked", "proxy"),
+    [
+        pytest.param("shop-v2.default", "shop-v2-7f-x.default", id="with its namespace"),
+        pytest.param("cart", "cart-1.other", id="without one"),
+        pytest.param("shop-v2.other", "shop-v2.other", id="that is in another namespace: nobody"),
+    ],
+)
+def test_a_control_plane_is_asked_for_a_proxy_of_a_workload(asked, proxy):
+    known = ("cart-1.other", "shop-v1-1.default", "shop-v2-7f-x.default")
+    with answering({"/debug/syncz": json.dumps([{"proxy": one} for one in known])}) as (address, requests):
+        ran("pc", "cluster", asked, "--debug-address", address)
+    dumps = [one.path for one in requests if "config_dump" in one.path]
+    assert dumps[-1] == f"/debug/config_dump?proxyID={proxy}&include_eds"
+
+
+@pytest.mark.parametrize(
     ("text", "arguments", "code", "words"),
     [
         pytest.param("{", (), 1, "no JSON", id="a file that ends early"),
@@ -194,8 +210,8 @@ def test_status_tells_each_type_and_why_one_was_refused():
         brief = ran("ps", "--debug-address", address, "-v", "0")
         plain = ran("ps", "--debug-address", address, "-o", "json")
     header, row, _, refusal = result.output.splitlines()
-    assert header.split() == ["NAME", "CLUSTER", "CDS", "LDS", "EDS", "RDS", "ECDS", "ISTIOD", "VERSION"]
-    assert " ".join(row.split()) == f"web.shop Kubernetes SYNCED ERROR IGNORED NOT SENT IGNORED {address} 1.30.0"
+    assert header.split() == ["NAME", "CLUSTER", "CDS", "ECDS", "EDS", "LDS", "RDS", "ISTIOD", "VERSION"]
+    assert " ".join(row.split()) == f"web.shop Kubernetes SYNCED IGNORED IGNORED ERROR NOT SENT {address} 1.30.0"
     assert refusal == "web.shop refuses LDS of l: Error adding/updating listener(s) l: bad"
     assert brief.output.splitlines()[1].split()[-2:] == ["3", "(CDS,LDS,RDS)"]
     assert json.loads(plain.output) == SYNCZ
