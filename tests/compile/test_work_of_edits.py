@@ -5,8 +5,10 @@ import pytest
 from pilotpy.compile.clusters import clusters
 from pilotpy.compile.endpoints import assignments
 from pilotpy.engine import Engine, Put, Work
-from pilotpy.mesh.kinds import DESTINATION_RULES, MESH_CONFIG, PEER_AUTHENTICATIONS, PODS
+from pilotpy.mesh.kinds import DESTINATION_RULES, MESH_CONFIG, MESH_NETWORKS, NAMESPACES, PEER_AUTHENTICATIONS, PODS
+from pilotpy.mesh.networks import NETWORK
 from pilotpy.mesh.view import Features, Place
+from pilotpy.model import mesh_networks as model
 from pilotpy.model.destination_rule import (
     ConnectionPoolSettings,
     DestinationRule,
@@ -14,10 +16,12 @@ from pilotpy.model.destination_rule import (
     TCPSettings,
     TrafficPolicy,
 )
+from pilotpy.model.kubernetes import Namespace
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.pod import Pod, PodStatus
 from pilotpy.model.resource import Meta, Ref, Resource
-from tests.compile.crowd import NAMESPACES, crowd, endpoint_slice, everything, home, nobody
+from tests.compile.crowd import NAMESPACES as HOMES
+from tests.compile.crowd import crowd, endpoint_slice, everything, home, nobody
 from tests.mesh.world import peer_authentication
 
 SIZES = [pytest.param(1_000, id="a thousand services"), pytest.param(10_000, id="ten thousand")]
@@ -116,7 +120,7 @@ def test_a_namespace_that_insists_on_mutual_tls_recomputes_no_cluster(warm):
 
 
 def test_a_namespace_that_takes_plaintext_recomputes_its_own_clusters_alone(warm, request):
-    services = request.node.callspec.params["warm"] // NAMESPACES
+    services = request.node.callspec.params["warm"] // HOMES
     before = compiled(warm)
     done = work(warm, insisting(home(3), "DISABLE"))
     after = compiled(warm)
@@ -128,10 +132,10 @@ def test_a_namespace_that_takes_plaintext_recomputes_its_own_clusters_alone(warm
     work(warm, insisting(home(3), "UNSET"))
 
 
-def server(account: str, **labels: str) -> Put:
-    """A Pod behind the one endpoint of s3."""
-    address = "10.0.3.1"
-    ref = Ref("Pod", home(3), "p")
+def server(account: str, number: int = 1, **labels: str) -> Put:
+    """A Pod behind an endpoint of s3."""
+    address = f"10.0.3.{number}"
+    ref = Ref("Pod", home(3), f"p{number}")
     meta = Meta(name=ref.name, namespace=ref.namespace, labels=labels)
     spec = Pod(service_account_name=account, status=PodStatus(pod_ip=address))
     return Put(PODS, (ref.namespace, ref.name), Resource(ref, meta, spec))
@@ -147,3 +151,36 @@ def test_an_account_that_serves_too_recomputes_the_cluster_that_must_know_it(war
     done = work(warm, server("somebody", version="v2"))
     assert compiled(warm)[0] is after[0], "who may answer is as before"
     assert (done.runs, done.equal) == (8, 1)
+
+
+def on_a_network(network: str) -> list[Put]:
+    """All of the mesh is on a network, and who is not comes through a gateway; "": there is none."""
+    where = model.MESH_NETWORKS
+    root = Ref("Namespace", "", "istio-system")
+    labels = {NETWORK: network} if network else {}
+    ways = (model.IstioNetworkGateway(address="203.0.113.9", port=15443),)
+    known = {network: model.Network(gateways=ways)} if network else {}
+    return [
+        Put(NAMESPACES, ("", root.name), Resource(root, Meta(name=root.name, labels=labels), Namespace())),
+        Put(
+            MESH_NETWORKS,
+            (where.namespace, where.name),
+            Resource(where, Meta(name=where.name), model.MeshNetworks(networks=known)),
+        ),
+    ]
+
+
+def test_behind_a_gateway_too_an_endpoint_recomputes_one_assignment_and_no_cluster(warm):
+    speaks = {"security.istio.io/tlsMode": "istio"}
+    work(warm, *on_a_network("far"), server("somebody", **speaks), server("somebody", 2, **speaks))
+    work(warm, endpoint_slice(3, 1))
+    before = compiled(warm)
+    done = work(warm, endpoint_slice(3, 2))
+    after = compiled(warm)
+    assert (done.runs, done.equal) == (8, 2), (
+        "endpoints, assignment, its Pod, joins: part, run, mesh; who may answer and where they are is as before"
+    )
+    assert after[0] == before[0]
+    changed = [one.name for old, one in zip(before[1], after[1], strict=True) if old != one]
+    assert changed == [f"outbound|80||s3.{home(3)}.svc.cluster.local"]
+    work(warm, *on_a_network(""), server(""), server("", 2))
