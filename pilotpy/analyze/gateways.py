@@ -1,11 +1,15 @@
-"""What is doubtful about the gateways of VirtualServices: missing ones, and hosts that they do not serve."""
+"""What is doubtful about the gateways of VirtualServices: missing ones, and hosts that they do not serve.
+
+They are Istio's or the Gateway API's.
+"""
 
 from __future__ import annotations
 
 from pilotpy.engine import Asking, query
 from pilotpy.mesh.hosts import overlaps
-from pilotpy.mesh.kinds import GATEWAYS, VIRTUAL_SERVICES
+from pilotpy.mesh.kinds import GATEWAYS, KUBERNETES_GATEWAYS, VIRTUAL_SERVICES
 from pilotpy.model.gateway import Gateway
+from pilotpy.model.gateway_api_gateway import Gateway as KubernetesGateway
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
 
 # Istio turns each listener of a Gateway API gateway into a Gateway of such a name.
@@ -23,10 +27,12 @@ def gateway_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
             doubtful.append(_internal(ref, field, written))
         elif found and written != "mesh":
             namespace, slash, name = written.rpartition("/")
-            gateway = q.get(GATEWAYS, namespace if slash and namespace != "." else ref.namespace, name)
-            if gateway is None:
+            key = (namespace if slash and namespace != "." else ref.namespace, name)
+            gateway, other = q.get(GATEWAYS, *key), q.get(KUBERNETES_GATEWAYS, *key)
+            if gateway is None and other is None:
                 doubtful.append(_missing(ref, field, written))
-            if not any(_serves(gateway, ref.namespace, host) for host in found.spec.hosts):
+            hosts = found.spec.hosts
+            if not any(_serves(gateway, ref.namespace, host) or _listens(other, host) for host in hosts):
                 doubtful.append(_unserved(ref, found.spec.hosts, written))
     return tuple(doubtful)
 
@@ -41,6 +47,12 @@ def _serves(gateway: Resource[Gateway] | None, namespace: str, host: str) -> boo
         if taken and overlaps(host.lower(), own.lower()):
             return True
     return False
+
+
+def _listens(gateway: Resource[KubernetesGateway] | None, host: str) -> bool:
+    """Tell whether a gateway of the Gateway API listens for a host; a listener without hostname does for all."""
+    hostnames = [one.hostname for one in gateway.spec.listeners] if gateway else []
+    return any(not one or overlaps(host.lower(), one) for one in hostnames)
 
 
 def _missing(ref: Ref, field: str, name: str) -> Finding:

@@ -15,6 +15,15 @@ from pilotpy.model.authorization_policy import AuthorizationPolicy
 from pilotpy.model.destination_rule import DestinationRule
 from pilotpy.model.envoy_filter import EnvoyFilter
 from pilotpy.model.gateway import Gateway
+from pilotpy.model.gateway_api_backend_tls_policy import BackendTLSPolicy
+from pilotpy.model.gateway_api_gateway import Gateway as KubernetesGateway
+from pilotpy.model.gateway_api_gateway_class import GatewayClass
+from pilotpy.model.gateway_api_grpc_route import GRPCRoute
+from pilotpy.model.gateway_api_http_route import HTTPRoute
+from pilotpy.model.gateway_api_listener_set import ListenerSet
+from pilotpy.model.gateway_api_reference_grant import ReferenceGrant
+from pilotpy.model.gateway_api_stream_routes import TCPRoute, TLSRoute, UDPRoute
+from pilotpy.model.ingress import Ingress, IngressClass
 from pilotpy.model.key_set import KeySet
 from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.mesh_networks import MeshNetworks
@@ -58,6 +67,19 @@ AUTHORIZATION_POLICIES: Kind[Resource[AuthorizationPolicy]] = Kind("Authorizatio
 TELEMETRIES: Kind[Resource[Telemetry]] = Kind("Telemetry")
 WASM_PLUGINS: Kind[Resource[WasmPlugin]] = Kind("WasmPlugin")
 
+GATEWAY_CLASSES: Kind[Resource[GatewayClass]] = Kind("GatewayClass")
+KUBERNETES_GATEWAYS: Kind[Resource[KubernetesGateway]] = Kind("KubernetesGateway")
+LISTENER_SETS: Kind[Resource[ListenerSet]] = Kind("ListenerSet")
+HTTP_ROUTES: Kind[Resource[HTTPRoute]] = Kind("HTTPRoute")
+GRPC_ROUTES: Kind[Resource[GRPCRoute]] = Kind("GRPCRoute")
+TLS_ROUTES: Kind[Resource[TLSRoute]] = Kind("TLSRoute")
+TCP_ROUTES: Kind[Resource[TCPRoute]] = Kind("TCPRoute")
+UDP_ROUTES: Kind[Resource[UDPRoute]] = Kind("UDPRoute")
+REFERENCE_GRANTS: Kind[Resource[ReferenceGrant]] = Kind("ReferenceGrant")
+BACKEND_TLS_POLICIES: Kind[Resource[BackendTLSPolicy]] = Kind("BackendTLSPolicy")
+INGRESSES: Kind[Resource[Ingress]] = Kind("Ingress")
+INGRESS_CLASSES: Kind[Resource[IngressClass]] = Kind("IngressClass")
+
 MESH_CONFIG: Kind[MeshConfig] = Kind("MeshConfig")
 MESH_NETWORKS: Kind[Resource[MeshNetworks]] = Kind("MeshNetworks")
 PROXIES: Kind[Proxy] = Kind("Proxy")
@@ -90,6 +112,18 @@ KIND_OF: dict[str, Kind[Any]] = {
         AUTHORIZATION_POLICIES,
         TELEMETRIES,
         WASM_PLUGINS,
+        GATEWAY_CLASSES,
+        KUBERNETES_GATEWAYS,
+        LISTENER_SETS,
+        HTTP_ROUTES,
+        GRPC_ROUTES,
+        TLS_ROUTES,
+        TCP_ROUTES,
+        UDP_ROUTES,
+        REFERENCE_GRANTS,
+        BACKEND_TLS_POLICIES,
+        INGRESSES,
+        INGRESS_CLASSES,
         MESH_NETWORKS,
     )
 }

@@ -13,7 +13,6 @@ FOLDER = Path(__file__).parents[2] / ".." / "shared" / "conformance" / "analyzer
 
 DIFFERENT = {
     "InconsistentMultiClusterService": "an analysis is of one cluster",
-    "virtualServiceKubernetesGateways": "gateways of the Gateway API are not read yet",
 }
 """Cases that are judged otherwise here, and why."""
 

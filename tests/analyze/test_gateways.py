@@ -133,3 +133,26 @@ def test_credentials(secret, code):
         text += f"kind: Secret\nmetadata: {{name: x, namespace: istio-system}}\n{secret}\n"
     expected = [(code, "a", "spec.servers[0].tls.credentialName")] if code else []
     assert said(text, now=NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("listener", "expected"),
+    [
+        pytest.param("hostname: a.com", [], id="a listener for the host"),
+        pytest.param("hostname: '*.com'", [], id="a listener for all such hosts"),
+        pytest.param("", [], id="a listener for all hosts"),
+        pytest.param("hostname: b.com", [("IST0132", "a", "spec.hosts")], id="a listener for another"),
+    ],
+)
+def test_a_gateway_of_the_gateway_api_may_be_named_by_routes(listener, expected):
+    text = f"""
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: edge, namespace: shop}}
+spec: {{gatewayClassName: istio, listeners: [{{name: http, port: 80, protocol: HTTP, {listener}}}]}}
+---
+kind: VirtualService
+metadata: {{name: a, namespace: shop}}
+spec: {{hosts: [a.com], gateways: [edge], http: [{{redirect: {{uri: /}}}}]}}
+"""
+    assert said(text, "IST0101", "IST0132") == expected
