@@ -61,21 +61,21 @@ SLICES_BY_ADDRESS = Index(ENDPOINT_SLICES, _by_address, "slices by endpoint addr
 
 @query
 def endpoints(q: Asking, key: ServiceKey, port_name: str) -> tuple[Endpoint, ...]:
-    """Return what is behind a service's port, sorted by address, port and cluster, each once; may be empty.
+    """Return what is behind a service's port, sorted by address, port and cluster; may be empty.
 
-    Unhealthy ones are among them; those that are terminating are not. One whose address is "" is on a network that is
-    entered through gateways.
+    Unhealthy ones are among them; those that are terminating are not. Each is there once, unless its
+    address is "": such are on networks that are entered through gateways.
     """
     found = q(service, key)
     port = next((port for port in found.ports if port.name == port_name), None) if found else None
     if found is None or port is None or found.resolution is Resolution.ALIAS:
         return ()
     behind = _behind_kubernetes(q, found, port) if found.registry is Registry.KUBERNETES else _listed(q, found, port)
-    first: dict[tuple[str, int, str, int], Endpoint] = {}
+    first: dict[tuple[str, int, str, str, int], Endpoint] = {}
     for count, endpoint in enumerate(behind):
-        # Clusters on different networks may have the same addresses; those without are as many as they are.
-        nth = 0 if endpoint.address else count
-        first.setdefault((endpoint.address, endpoint.port, endpoint.cluster, nth), endpoint)
+        # Different networks may have the same addresses; those without are as many as they are.
+        where = (endpoint.cluster, endpoint.network, 0 if endpoint.address else count)
+        first.setdefault((endpoint.address, endpoint.port, *where), endpoint)
     return tuple(first[place] for place in sorted(first))
 
 
