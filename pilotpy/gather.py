@@ -37,9 +37,11 @@ async def gathered(
         if login is not None:
             from pilotpy.sources.kubernetes.cluster import Cluster
             from pilotpy.sources.kubernetes.clusters import Clusters, Follow
+            from pilotpy.sources.kubernetes.collection import COLLECTIONS
             from pilotpy.sources.kubernetes.connection import connected
             from pilotpy.sources.kubernetes.exposition import ClusterMetrics
             from pilotpy.sources.kubernetes.list_watch import Timing
+            from pilotpy.sources.kubernetes.watched import watched
 
             await login()  # what is wrong with it now is said now, and not tried for ever
             connection = await inside.enter_async_context(connected(login))
@@ -61,6 +63,7 @@ async def gathered(
                     count=follow.counted,
                     random=follow.random,
                     timing=follow.timing,
+                    collections=watched(COLLECTIONS, settings),
                 )
             )
             sources.append(clusters)

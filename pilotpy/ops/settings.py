@@ -41,6 +41,9 @@ class Settings(NamedTuple):
     jwt_rule: str = ""  # JSON: whose tokens prove who one is, beside those of our own issuer or cluster
     debug_namespaces: tuple[str, ...] = ()  # whose people may see every debug page
     blocked_key_networks: tuple[str, ...] = ()  # ranges that keys of token issuers are not fetched from
+    watched_namespace: str = ""  # the one whose objects are watched; empty: all
+    ignored_resources: tuple[str, ...] = ()  # names or "*.GROUP" of what is not watched
+    included_resources: tuple[str, ...] = ()  # and of what still is
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -57,8 +60,9 @@ class Settings(NamedTuple):
                     raise Wrong(f"{variable}: {text!r} is not a number") from None
         if text := environment.get(_BLOCKED):
             found["blocked_key_networks"] = _ranges(text)
-        if text := environment.get(_DEBUG):
-            found["debug_namespaces"] = tuple(part.strip() for part in text.split(",") if part.strip())
+        for name, variable in _LISTS.items():
+            if text := environment.get(variable):
+                found[name] = tuple(part.strip() for part in text.split(",") if part.strip())
         found |= {name: text for name, variable in _TEXTS.items() if (text := environment.get(variable))}
         return cls()._replace(**found)
 
@@ -78,13 +82,18 @@ _TEXTS: Final = {
     "jwt_rule": "JWT_RULE",
     "cluster_id": "CLUSTER_ID",
     "token_audiences": "TOKEN_AUDIENCES",
+    "watched_namespace": "ISTIO_WATCH_NAMESPACE",
 }
 _NUMBERS: Final = (
     ("streams_per_second", "PILOT_MAX_REQUESTS_PER_SECOND", float),
     ("large_pushes", "PILOT_PUSH_THROTTLE", int),
 )
 
-_DEBUG: Final = "DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES"
+_LISTS: Final = {
+    "debug_namespaces": "DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES",
+    "ignored_resources": "PILOT_IGNORE_RESOURCES",
+    "included_resources": "PILOT_INCLUDE_RESOURCES",
+}
 _BLOCKED: Final = "BLOCKED_CIDRS_IN_JWKS_URIS"
 
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")

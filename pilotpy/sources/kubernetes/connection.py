@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -192,6 +193,10 @@ def default_login(kubeconfig: str | os.PathLike[str] | None = None, context: str
 
     async def login() -> Configuration:
         configuration = Configuration()
+        if kubeconfig is None and not _is_anywhere():
+            raise Unusable(
+                "no cluster to log in to: name a file with --kubeconfig or KUBECONFIG, or write ~/.kube/config"
+            )
         with _usable():
             if kubeconfig is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
                 config.load_incluster_config(configuration)
@@ -205,6 +210,12 @@ def default_login(kubeconfig: str | os.PathLike[str] | None = None, context: str
         return configuration
 
     return login
+
+
+def _is_anywhere() -> bool:
+    """Whether there is anything that says how to log in."""
+    files = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(Path(file).expanduser().is_file() for file in files)
 
 
 def written_login(kubeconfig: Mapping[str, Any]) -> Login:

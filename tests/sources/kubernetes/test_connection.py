@@ -161,3 +161,19 @@ def test_who_is_about_to_ask_while_another_logs_in_anew_is_answered():
                 assert b'"2"' in await slow
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({}, id="nobody said anything"),
+        pytest.param({"KUBECONFIG": "/nowhere/config"}, id="what is named is not there"),
+    ],
+)
+def test_where_nothing_says_how_to_log_in_it_is_told_what_would(tmp_path, monkeypatch, environment):
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": str(tmp_path), **environment}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Unusable, match="--kubeconfig"):
+        asyncio.run(default_login()())
