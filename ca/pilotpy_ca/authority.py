@@ -6,7 +6,7 @@ file, and knows neither gRPC nor tokens. Source: security/pkg/pki/ca/ca.go of is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -82,9 +82,13 @@ class Authority:
             raise TtlError(f"{ttl} was asked for; at most {self.terms.longest_life} is given")
         if not identities:
             raise GenerationError("a certificate for nobody")
+        self.check_bans(identities)
+        return self._chain(_Order(request.key, tuple(identities), ttl, holder, request.names_subject), now)
+
+    def check_bans(self, identities: Iterable[str]) -> None:
+        """Raises `Banned` for identities that get no certificate until further notice, whoever would sign it."""
         if banned := self.revocations.banned.intersection(identities):
             raise Banned(f"{', '.join(sorted(banned))} gets no certificate until the ban is lifted")
-        return self._chain(_Order(request.key, tuple(identities), ttl, holder, request.names_subject), now)
 
     def issue_server(self, dns_names: Sequence[str], now: datetime, key_type: KeyType | None = None) -> ServerIdentity:
         """A new key and a certificate for a server of the control plane; names are sorted. Errors as `issue`.

@@ -17,21 +17,19 @@ import errno
 import logging
 import os
 import secrets
-import shutil
 import socket
 import ssl
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pilotpy_ca.authenticators import Peer
 from pilotpy_ca.authority import ServerIdentity
 from pilotpy_ca.errors import Unauthenticated
 from pilotpy_ca.log import fields
+from pilotpy_ca.scratch import ScratchFolder
 
 _LOG: Final = logging.getLogger("pilotpy_ca.front")
 _BUFFERED: Final = 1 << 20  # bytes held for a slow end before the fast one has to wait
@@ -54,6 +52,7 @@ class FrontLimits(NamedTuple):
     handshakes: int = 512  # under way at once; further ones wait in the backlog
     handshakes_per_address: int = 64  # further ones are closed
     handshake: timedelta = timedelta(seconds=10)
+    silence: timedelta = timedelta(seconds=10)  # after it, of who showed no certificate
 
 
 class Front:
@@ -62,7 +61,8 @@ class Front:
     def __init__(self, admission: Admission, limits: FrontLimits | None = None) -> None:
         self._admission = admission
         self._limits = limits if limits is not None else FrontLimits()
-        self._folder = Path(tempfile.mkdtemp(prefix="pilotpy-front-"))  # 0700
+        self._scratch = ScratchFolder("pilotpy-front-")
+        self._folder = self._scratch.path
         self._context: ssl.SSLContext | None = None
         self._peers: dict[str, Peer] = {}  # by what gRPC calls them
         self._outer: dict[str, _End] = {}  # their connections, likewise
@@ -147,7 +147,7 @@ class Front:
         for task in (tasks := tuple(self._tasks)):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.remove()
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -208,6 +208,8 @@ class Front:
             try:
                 await self._connect(name, inner)
                 outer.start()
+                if certificate is None:
+                    await self._spoken(outer)
                 await outer.lost
             finally:
                 inner.abort()
@@ -218,10 +220,15 @@ class Front:
         except Unauthenticated as reason:
             self._refuse(where, str(reason))
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            self._refuse(where, str(error) or "the handshake took too long")
+            self._refuse(where, str(error) or "it took too long")
         finally:
             outer.abort()
             accepted.close()
+
+    async def _spoken(self, outer: _End) -> None:
+        """Wait for the first bytes, or the end. Raises `TimeoutError`: who knows us has something to say at once."""
+        async with asyncio.timeout(self._limits.silence.total_seconds()):
+            await asyncio.shield(outer.heard)
 
     async def _shake_hands(self, accepted: socket.socket, outer: _End) -> bytes | None:
         """Returns the DER of the leaf that the client showed, if any. Raises `OSError`, `Unauthenticated`."""
@@ -256,9 +263,11 @@ class _End(asyncio.Protocol):
 
     other: _End
     transport: asyncio.Transport | None = None
+    heard: asyncio.Future[None]  # the first bytes have come, or none will
+    lost: asyncio.Future[None]
 
     def __init__(self) -> None:
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.heard, self.lost = (asyncio.get_running_loop().create_future() for _ in range(2))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport), "streams"
@@ -273,6 +282,7 @@ class _End(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         assert self.other.transport is not None, "reading starts once both are there"
+        _settle(self.heard)
         self.other.transport.write(data)
 
     def pause_writing(self) -> None:
@@ -283,8 +293,8 @@ class _End(asyncio.Protocol):
         self.other.start()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if not self.lost.done():
-            self.lost.set_result(None)
+        _settle(self.heard)
+        _settle(self.lost)
         if self.other.transport is not None:
             self.other.transport.close()  # after what is still to be written
 
@@ -292,6 +302,11 @@ class _End(asyncio.Protocol):
         """End it now."""
         if self.transport is not None:
             self.transport.abort()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ class Counts:
     authentication_failures: int = 0
     signing_errors: dict[str, int] = field(default_factory=dict)  # by kind
     issued: int = 0
+    turned_away: int = 0
 
 
 class Sample(NamedTuple):
@@ -40,6 +41,7 @@ def samples(authority: Authority, counts: Counts, now: datetime) -> Iterator[Sam
     for kind, count in sorted(counts.signing_errors.items()):
         yield Sample("citadel_server_csr_sign_err_count", count, "Requests not signed, by reason.", {"error": kind})
     yield Sample("citadel_server_success_cert_issuance_count", counts.issued, "Certificates issued.")
+    yield Sample("pilotpy_ca_turned_away", counts.turned_away, "Requests of callers who ask too often.")
     signer = authority.slots.active.signer
     ends = {"root_cert": signer.anchor.not_valid_after_utc}
     if not signer.self_signed:

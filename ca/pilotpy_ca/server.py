@@ -31,6 +31,11 @@ _LOG: Final = logging.getLogger("pilotpy_ca.server")
 _PATIENCE: Final = 10.0  # seconds that authenticators may take together
 _REQUEST_BYTES: Final = 64 << 10
 _TICK: Final = 1.0  # seconds
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", _REQUEST_BYTES),
+    ("grpc.max_connection_idle_ms", 300_000),  # without a call
+    ("grpc.so_reuseport", 0),
+)
 
 
 Create = Callable[[bytes, Caller, datetime], Awaitable[Granted]]
@@ -63,6 +68,7 @@ def certificate_handler(
                     caller = await with_holder(caller, authenticators, credentials, clock())
             except (Unauthenticated, TimeoutError) as error:
                 raise service.unauthenticated(str(error) or "the authenticators took too long") from None
+            service.admit(caller, clock())
             if elsewhere is not None:
                 granted = await elsewhere(request, caller, clock())
             else:
@@ -180,7 +186,7 @@ async def serving(
     authority = keeper.authority
     front = Front(admission(authority, lambda: {keeper.terms.trust_domain}), FrontLimits())
     service = CertificateService(authority)
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", _REQUEST_BYTES), ("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers((certificate_handler(service, authenticators, front.peer, clock),))
     server.add_insecure_port(front.inner_address)
     certificate = ServerCertificate(authority, front, dns_names)

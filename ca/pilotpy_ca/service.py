@@ -17,10 +17,14 @@ from pilotpy_ca.authenticators import Caller
 from pilotpy_ca.authority import Authority, Chain
 from pilotpy_ca.errors import Banned, CsrError, SigningError, TtlError
 from pilotpy_ca.metrics import Counts
+from pilotpy_ca.rate import RateLimit
 
 SERVICE: Final = "istio.v1.auth.IstioCertificateService"
 METHOD: Final = "CreateCertificate"
 _LONGEST_SECONDS: Final = timedelta.max // timedelta(seconds=1)
+# Of one proxy; or of all of a service account's, where proxies are not known. An agent that is well asks twice a day.
+_AT_ONCE: Final = 500
+_PER_SECOND: Final = 50.0
 # Whether a caller may have a certificate for another identity: ztunnel, for the pods of its node.
 Impersonation = Callable[[Caller, str], bool]
 
@@ -64,12 +68,21 @@ class CertificateService:
         self._authority = authority
         self.counts = counts if counts is not None else Counts()
         self._impersonation = impersonation
+        self.limit = RateLimit(_AT_ONCE, _PER_SECOND)
 
     def unauthenticated(self, reason: str) -> Refused:
         """What a caller gets that nobody vouches for."""
         self.counts.requests += 1
         self.counts.authentication_failures += 1
         return Refused("UNAUTHENTICATED", "request authenticate failure", reason)
+
+    def admit(self, caller: Caller, now: datetime) -> None:
+        """Count a request of a caller. Raises `Refused` for one of too many."""
+        if not self.limit.admits(caller.holder or caller.identities[0], now):
+            self.counts.requests += 1
+            self.counts.turned_away += 1
+            who = caller.holder or ", ".join(caller.identities)
+            raise Refused("RESOURCE_EXHAUSTED", "too many requests, try again later", f"{who} asks too often")
 
     def create(self, request: bytes, caller: Caller, now: datetime) -> Granted:
         """A certificate chain for a caller that was authenticated. Raises `Refused`."""
@@ -95,6 +108,8 @@ class CertificateService:
                 reason = f"{', '.join(caller.identities)} may not have a certificate for {other[:300]!r}"
                 raise Refused("UNAUTHENTICATED", "request impersonation authentication failure", reason)
             identities, holder = (other,), ""
+        with self.refusing():
+            self._authority.check_bans(identities)
         signer = said["CertSigner"].string_value[:300] if "CertSigner" in said else ""
         life = timedelta(seconds=min(max(asked.validity_duration, 0), _LONGEST_SECONDS))
         return Order(asked.csr.encode(), identities, holder, life, signer)

@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import os
 import ssl
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from pilotpy_ca.csr import new_request
 from pilotpy_ca.front import Front, FrontLimits
+from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_ca.server import ServerCertificate
-from tests.ca.scenery import keeper, now, played
+from tests.ca.scenery import SLEEP, keeper, now, played
 from tests.waiting import until
 
 NAME = "istiod.istio-system.svc"
@@ -107,6 +110,35 @@ def test_those_who_never_finish_a_handshake_are_closed_and_shut_nobody_out():
             assert front.refused == 12
             good = await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
             for _, writer in [*slow, good]:
+                writer.close()
+
+    played(play)
+
+
+def test_who_proves_nothing_and_says_nothing_is_closed_and_others_may_be_silent():
+    async def play():
+        async with tls(silence=timedelta(seconds=0.5)) as (front, kept, address):
+            key = PrivateKey.new(KeyType.P256)
+            chain = kept.authority.issue(new_request(key), [SLEEP], None, now())
+            known = client(kept)
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(chain.certificates + key.pem())
+                file.flush()
+                known.load_cert_chain(file.name)
+            silent, speaking, proved = [
+                await asyncio.open_connection(*address, ssl=context, server_hostname=NAME)
+                for context in (client(kept), client(kept), known)
+            ]
+            speaking[1].write(b"hello")
+            assert await speaking[0].readexactly(5) == b"hello"
+            async with asyncio.timeout(5):
+                assert await silent[0].read() == b""
+            await until(lambda: front.refused == 1)
+            assert front.connections == 2
+            for _, writer in (speaking, proved):
+                writer.write(b"again")
+            assert [await reader.readexactly(5) for reader, _ in (speaking, proved)] == [b"again"] * 2
+            for _, writer in (silent, speaking, proved):
                 writer.close()
 
     played(play)

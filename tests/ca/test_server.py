@@ -15,6 +15,7 @@ from cryptography import x509
 from pilotpy_ca.authenticators import ClientCertificate, folder_issuer
 from pilotpy_ca.csr import new_request
 from pilotpy_ca.keys import KeyType, PrivateKey
+from pilotpy_ca.rate import RateLimit
 from pilotpy_ca.server import ServerCertificate, serving, ticking
 from pilotpy_ca.tokens import TokenIssuer, Workload
 from pilotpy_protos.istio.v1.auth import ca_pb2
@@ -134,6 +135,22 @@ def test_a_certificate_of_ours_that_is_no_workloads_ends_the_connection(names):
             assert at.running.front.refused >= 1
 
     played(play)
+
+
+def test_who_asks_without_end_is_turned_away_and_others_are_not(caplog):
+    async def play():
+        async with scene() as at:
+            token, other = (at.bearer(POD._replace(pod=pod)) for pod in ("sleep-1", "sleep-2"))
+            at.running.service.limit = RateLimit(3, 0.001)
+            for _ in range(3):
+                assert await at.call(metadata=token)
+            code, details = await at.refusal(metadata=token)
+            assert (code, details) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests, try again later")
+            assert at.running.service.counts.turned_away == 1
+            assert await at.call(metadata=other)
+
+    played(play)
+    assert "sleep-1.default asks too often" in {record.fields_of_record.get("reason") for record in caplog.records}
 
 
 def test_a_certificate_of_strangers_ends_the_handshake():
