@@ -119,7 +119,9 @@ class MeshAuthority:
         self._others = external.roots if external is not None else ()
         authority.adopt(authority.slots, extra_roots=[x509.load_pem_x509_certificate(root) for root in self._others])
         handler = certificate_handler(self.service, authenticators, self.front.peer, self._clock.now, elsewhere)
-        self.identified = Identified(self.front, Authenticators(authenticators, self._clock), (handler,))
+        self.identified = Identified(
+            self.front, Authenticators(authenticators, self._clock, authority.check_bans), (handler,)
+        )
 
     def follow(self, changes: Iterable[Change]) -> None:
         """Take note of Pods: those that are there get tokens, those that are not are waited for no longer."""
@@ -148,9 +150,10 @@ class MeshAuthority:
             self.keep(self._clock.now())
 
     def publish(self) -> None:
-        """Tell proxies the roots of now, and files what is revoked; hang up on who is known by that."""
+        """Tell proxies the roots of now, and files what is revoked; hang up on who is known by that, or is banned."""
         self._project_now()
         self.front.review()
+        self.server.edge.hang_up_on(self.keeper.authority.revocations.banned)
         roots = tuple(root.decode() for root in self.keeper.authority.roots)
         self.server.compiler.submit([Put(ROOTS, ("",), roots)], ["roots of the certificate authority"])
 

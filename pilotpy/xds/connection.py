@@ -23,6 +23,7 @@ from pilotpy.xds.resource_type import BY_URL, HEALTH_URL, PROXY_CONFIG, SECRET
 from pilotpy.xds.session import Send, Session
 from pilotpy.xds.transport import Code, Refusal, Stream
 from pilotpy.xds.watch import Rejection
+from pilotpy_ca.authenticators import Caller
 from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
 
 LARGE: Final = 256 << 10  # bytes; a response from here on waits for one of the few places for large ones
@@ -64,6 +65,7 @@ class Connection:
         self.since: datetime = shared.instruments.clock.now()
         self.sent_at: dict[str, datetime] = {}  # by type URL
         self.seat: Seat
+        self.caller: Caller | None = None  # who it has proved to be
         self._stream = stream
         self._shared = shared
         self._clock, self._metrics, self._timeline = shared.instruments

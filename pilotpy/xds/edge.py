@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from pilotpy.compile.encoded import Tree
@@ -69,6 +69,12 @@ class Edge:
             connection.push_all()
         return len(self.connections)
 
+    def hang_up_on(self, names: Collection[str]) -> None:
+        """End the streams of callers that have proved to go by one of these names (SPIFFE IDs)."""
+        for connection in self.connections.values():
+            if connection.caller is not None and not set(names).isdisjoint(connection.caller.identities):
+                connection.end(Refusal(Code.UNAUTHENTICATED, "authentication failure"))
+
     async def close(self) -> None:
         """Admit nobody any more, and hang up on all: they go on with what they hold, and try elsewhere."""
         self._closed = True
@@ -98,6 +104,7 @@ class Edge:
         id_ = f"{proxy_name(node.id)}-{self._count}"
         session = Session(self._batches, incremental=stream.incremental)
         connection = Connection(id_, node, stream, session, self._shared)
+        connection.caller = caller
         try:
             connection.seat = self._compiler.connect(id_, node, connection.published)
         except Unacceptable as wrong:
@@ -142,6 +149,8 @@ class Edge:
 
     def _identified(self, node: Node, caller: Caller) -> Node:
         """The node, with what its client proved to be. Raises `Refusal`."""
+        assert self.vouching is not None, "it said who the caller is"
+        self.vouching.check(caller)  # it may have taken its time to say what it wants
         try:
             return node._replace(identity=identity_of(caller, node))
         except Refusal:

@@ -36,6 +36,7 @@ class Limits(NamedTuple):
     request_bytes: int = 4 << 20
     ping_every: timedelta = timedelta(seconds=30)
     ping_patience: timedelta = timedelta(seconds=10)
+    idle: timedelta = timedelta(minutes=5)  # a connection without a call is closed; agents have one under way
     connection_age: timedelta | None = None  # None: connections are not closed for their age
     connection_grace: timedelta = timedelta(seconds=10)
 
@@ -147,6 +148,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", ping // 2),
         ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.max_connection_idle_ms", _milliseconds(limits.idle)),
         ("grpc.so_reuseport", 0),
     ]
     if limits.connection_age is not None:

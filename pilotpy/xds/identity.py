@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from pilotpy.mesh.proxy import proxy_from_node
@@ -20,7 +20,7 @@ from pilotpy.ops.logs import fields
 from pilotpy.xds.publication import Node
 from pilotpy.xds.transport import Code, Refusal
 from pilotpy_ca.authenticators import Authenticator, Caller, Credentials, authenticated
-from pilotpy_ca.errors import Unauthenticated
+from pilotpy_ca.errors import CaError, Unauthenticated
 from pilotpy_ca.spiffe import SpiffeId
 
 _LOG: Final = logging.getLogger("pilotpy.identity")
@@ -32,6 +32,10 @@ class Vouching(Protocol):
 
     async def caller(self, credentials: Credentials) -> Caller:
         """Who it is. Raises `Refusal`, which does not say why."""
+        ...
+
+    def check(self, caller: Caller) -> None:
+        """Raise `Refusal` for one who is let in no longer: some time may pass before it says what it wants."""
         ...
 
 
@@ -60,18 +64,35 @@ class Unreviewed:
 class Authenticators:
     """Asks one authenticator after the other; implements `Vouching`."""
 
-    def __init__(self, authenticators: Sequence[Authenticator], clock: Clock) -> None:
+    def __init__(
+        self,
+        authenticators: Sequence[Authenticator],
+        clock: Clock,
+        check: Callable[[Sequence[str]], None] = lambda identities: None,  # noqa: ARG005 - as it is called
+    ) -> None:
+        """`check` is told of each caller's names, and raises `CaError` for those who are not let in."""
         self._authenticators = tuple(authenticators)
         self._clock = clock
+        self._check = check
 
     async def caller(self, credentials: Credentials) -> Caller:
         """See `Vouching`."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                return await authenticated(self._authenticators, credentials, self._clock.now())
+                caller = await authenticated(self._authenticators, credentials, self._clock.now())
         except (Unauthenticated, TimeoutError) as error:
             reason = str(error) or "the authenticators took too long"
             _LOG.warning("not authenticated", extra=fields(peer=credentials.peer.address, reason=reason))
+            raise Refusal(Code.UNAUTHENTICATED, "authentication failure") from None
+        self.check(caller)
+        return caller
+
+    def check(self, caller: Caller) -> None:
+        """See `Vouching`."""
+        try:
+            self._check(caller.identities)
+        except CaError as error:
+            _LOG.warning("not let in", extra=fields(identities=caller.identities, reason=str(error)))
             raise Refusal(Code.UNAUTHENTICATED, "authentication failure") from None
 
 

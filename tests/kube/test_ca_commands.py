@@ -26,7 +26,8 @@ from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCe
 from tests.authority.plane import CREATE, Workload, bearer, names
 from tests.kube.cluster import Refused
 from tests.kube.plane import plane
-from tests.kube.test_keys import Shop, becomes_true, entered, secret
+from tests.kube.test_keys import Shop, entered, secret
+from tests.waiting import until
 from tests.xds.client import OPTIONS
 from tests.xds.test_edge import asynchronous
 
@@ -126,7 +127,7 @@ async def test_a_root_is_changed_under_load_by_two_replicas_and_nobody_fails(api
                 stands = [wait.holders for wait in (await status(apiserver, system)).waits]
                 return stands == [(late.name,)]
 
-            assert await becomes_true(waits_for_one, 30)
+            await until(waits_for_one, 30)
             assert await phases(apiserver, system) == ["active", "prepared"]
             await late.renew(served[0])
 
@@ -134,10 +135,10 @@ async def test_a_root_is_changed_under_load_by_two_replicas_and_nobody_fails(api
                 assert not load.done(), load.exception()
                 return await phases(apiserver, system) == expected
 
-            assert await becomes_true(lambda: is_at(["active", "old"]), 30)
+            await until(lambda: is_at(["active", "old"]), 30)
             before = [holder.renewals for holder in holders]
             await late.renew(served[1])
-            assert await becomes_true(lambda: is_at(["active"]), 30)
+            await until(lambda: is_at(["active"]), 30)
             after = [holder.renewals for holder in holders]
             assert all(one < other for one, other in zip(before, after, strict=True)), "all went on meanwhile"
         finally:
@@ -165,7 +166,7 @@ async def test_a_replica_that_died_holds_a_rotation_up_only_until_it_is_missed_a
         async def told():
             return list((await asyncio.to_thread(apiserver.admin.read, accounts)).get("binaryData", {}).values())
 
-        assert await becomes_true(told)
+        await until(told)
         apiserver.admin.patch(accounts, {"binaryData": {"dead": (await told())[0]}})
         await ask(apiserver, system, Rotate())
         assert "replica dead" in (await status(apiserver, system)).waits[0].holders
@@ -173,13 +174,13 @@ async def test_a_replica_that_died_holds_a_rotation_up_only_until_it_is_missed_a
         async def missed():
             return [wait.holders for wait in (await status(apiserver, system)).waits] == [(holder.name,)]
 
-        assert await becomes_true(missed, 20)
+        await until(missed, 20)
         await holder.renew(served)
 
         async def activated():
             return (await phases(apiserver, system))[:2] == ["active", "old"]
 
-        assert await becomes_true(activated, 20)
+        await until(activated, 20)
 
 
 @asynchronous
@@ -194,7 +195,7 @@ async def test_who_is_revoked_and_banned_by_command_is_refused_by_every_replica(
         async def counted():
             return (await status(apiserver, system)).certificates
 
-        assert await becomes_true(counted)
+        await until(counted)
         events = (await ask(apiserver, system, Revoke(name=shop.identity, ban=True))).events
         assert [(what, about) for what, about, _ in events] == [("revoked", serial), ("banned", shop.identity)]
         for one in served:
@@ -206,7 +207,7 @@ async def test_who_is_revoked_and_banned_by_command_is_refused_by_every_replica(
                     return error.code() is grpc.StatusCode.UNAUTHENTICATED
                 return False
 
-            assert await becomes_true(is_refused)
+            await until(is_refused)
         await ask(apiserver, system, Revoke(name=shop.identity, unban=True))
 
         async def is_served():
@@ -215,7 +216,7 @@ async def test_who_is_revoked_and_banned_by_command_is_refused_by_every_replica(
             except grpc.aio.AioRpcError:
                 return False
 
-        assert await becomes_true(is_served)
+        await until(is_served)
 
 
 @asynchronous

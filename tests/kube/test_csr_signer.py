@@ -12,10 +12,13 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pilotpy.kube import commands
 from pilotpy.kube.csr_signer import Signer, check, signer_of
 from pilotpy.ops.settings import Wrong
+from pilotpy.sources.kubernetes.connection import default_login
 from pilotpy.xds.resource_type import CLUSTER
 from pilotpy_ca.certificates import intermediate_certificate, pem, root_certificate
+from pilotpy_ca.commands import Revoke
 from pilotpy_ca.errors import CsrError
 from pilotpy_ca.keys import KeyType, PrivateKey, signature_hash
 from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
@@ -136,6 +139,26 @@ async def test_a_signer_in_the_cluster_signs_for_workloads_and_they_are_known_by
             async with Client("", node_id("web", shop.name), {"NAMESPACE": shop.name}, channel=channel) as client:
                 await client.ask(CLUSTER)
                 assert await client.response()
+
+
+@asynchronous
+async def test_who_is_banned_has_nothing_signed_by_others_either(apiserver):
+    system, shop = apiserver.namespace("system-"), Shop(apiserver)
+    async with signing(apiserver) as authority:
+        signer = Signer("example.com/mesh", roots=(pem(authority.root),))
+        async with plane(apiserver, system, signer=signer) as served:
+            roots = await asyncio.to_thread(served.roots, shop.name)
+            login = default_login(apiserver.kubeconfig)
+            await commands.ask(login, system, Revoke(name=shop.identity, ban=True))
+
+            async def is_refused():
+                try:
+                    await certificate(served, shop, roots)
+                except grpc.aio.AioRpcError as error:
+                    return error.code() is grpc.StatusCode.UNAUTHENTICATED
+                return False
+
+            await until(is_refused)
 
 
 @asynchronous
