@@ -15,8 +15,9 @@ from google.protobuf.message import DecodeError
 
 from pilotpy.compile.encoded import Encoded
 from pilotpy.compile.secrets import redacted
+from pilotpy.explain.redaction import redacted as without_secrets
 from pilotpy.xds.publication import Publication
-from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, ResourceType
+from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET, ResourceType
 from pilotpy.xds.session import Session
 from pilotpy_protos.descriptors import message_class, pool
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
@@ -78,6 +79,8 @@ def _opened(type_: ResourceType, found: Iterable[Encoded]) -> Iterable[dict[str,
         try:
             assert of_type is not None, f"{type_.url} is compiled but unknown"
             body = MessageToDict(of_type.FromString(bytes(resource)), descriptor_pool=pool())
+            if type_ is LISTENER or type_ is EXTENSION:  # filters have key sets of token issuers
+                body = without_secrets(body)
         except (DecodeError, TypeError):
             # An extension of somebody else's Envoy, named by an EnvoyFilter: its bytes are all there is to show.
             body = {"name": resource.name, "value": b64encode(bytes(resource)).decode()}

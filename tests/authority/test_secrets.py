@@ -9,7 +9,7 @@ from base64 import b64encode
 import pytest
 
 from pilotpy.xds.inspection import EVERYTHING, Inspection
-from pilotpy.xds.resource_type import CLUSTER, SECRET
+from pilotpy.xds.resource_type import CLUSTER, LISTENER, SECRET
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from tests.authority.plane import SHOP, plane
 from tests.xds.client import Client, node_id, resources_in
@@ -119,3 +119,23 @@ async def test_keys_are_in_no_page_and_in_no_log(tmp_path, caplog):
     for text in (*shown.values(), caplog.text, *(str(record.__dict__) for record in caplog.records)):
         assert KEY not in text
         assert b64encode(KEY.encode()).decode() not in text
+
+
+@asynchronous
+async def test_a_key_that_an_issuer_shares_with_verifiers_is_served_and_shown_on_no_page(tmp_path):
+    shared = b64encode(b"shared with nobody else, thirty-two bytes").decode().rstrip("=")
+    policy = f"""
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{name: shared, namespace: shop}}
+spec:
+  jwtRules: [{{issuer: "https://issuer", jwks: '{{"keys":[{{"kty":"oct","kid":"one","k":"{shared}"}}]}}'}}]
+"""
+    async with plane(tmp_path, SHOP + policy) as served, served.proxy("web") as client:
+        await client.ask(LISTENER)
+        assert any(shared.encode() in resource.resource.value for resource in (await client.response()).resources)
+        inspection = Inspection(served.server.edge, served.server.instruments, lambda: "istio-system")
+        page = await inspection.page("config_dump", {"proxyID": "web.shop"}, EVERYTHING)
+    text = page.body.decode()
+    assert "https://issuer" in text
+    assert shared not in text

@@ -159,6 +159,29 @@ def test_certificates_are_told_with_their_time():
             id="what images are pulled with",
         ),
         pytest.param(
+            {"privateKey": {"inlineBytes": "a2V5"}}, {"privateKey": {"inlineBytes": HIDDEN}}, id="in ProtoJSON"
+        ),
+        pytest.param(
+            {"local_jwks": {"inline_string": '{"keys":[{"kty":"oct","k":"c2VjcmV0"},{"kty":"RSA","n":"1"}]}'}},
+            {"local_jwks": {"inline_string": '{"keys":[{"kty":"oct","k":"[redacted]"},{"kty":"RSA","n":"1"}]}'}},
+            id="what an issuer shares with its verifiers",
+        ),
+        pytest.param(
+            {"localJwks": {"inlineString": '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}'}},
+            {"localJwks": {"inlineString": '{"keys":[{"kty":"oct","k":"[redacted]"}]}'}},
+            id="the same in ProtoJSON",
+        ),
+        pytest.param(
+            {"local_jwks": {"inline_string": "secret"}},
+            {"local_jwks": {"inline_string": "[redacted]"}},
+            id="no set at all",
+        ),
+        pytest.param(
+            {"local_jwks": {"inline_string": '{"keys": [{"kty": "RSA"}]}'}},
+            {"local_jwks": {"inline_string": '{"keys": [{"kty": "RSA"}]}'}},
+            id="nothing of a public key",
+        ),
+        pytest.param(
             {"trusted_ca": {"inline_bytes": "cm9vdA=="}}, {"trusted_ca": {"inline_bytes": "cm9vdA=="}}, id="a root"
         ),
     ],
