@@ -83,23 +83,8 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
     namespace, name = found.key.namespace, found.name
     pieces = q.by(SLICES_BY_SERVICE, (namespace, name))
     for piece in pieces:
-        if piece.spec.address_type == "FQDN":
-            continue
-        number = _number(piece.spec.ports, port.name)
-        cluster = parted(piece.ref.name)[1]
-        for endpoint in piece.spec.endpoints if number else ():
-            health = _health(found, endpoint.conditions)
-            if health is None:
-                continue
-            for address in endpoint.addresses:
-                workload = _pod(q, namespace, endpoint.target_ref, address, cluster)
-                yield (
-                    _of(workload, address, number, port.name, health)
-                    if workload
-                    else _unknown(
-                        q, found, port.name, cluster, address, number, health, endpoint.node_name, endpoint.hostname
-                    )
-                )
+        if piece.spec.address_type != "FQDN":
+            yield from _of_slice(q, found, port, piece)
     with_pieces = {parted(piece.ref.name)[1] for piece in pieces}
     for older in q.by(ENDPOINTS_BY_SERVICE, (namespace, name)):
         cluster = parted(older.ref.name)[1]
@@ -113,6 +98,21 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
             yield from _of_workload(workload, port.name, number)
 
 
+def _of_slice(q: Asking, found: Service, port: Port, piece: Resource[EndpointSlice]) -> Iterator[Endpoint]:
+    number = _number(piece.spec.ports, port.name)
+    cluster = parted(piece.ref.name)[1]
+    for endpoint in piece.spec.endpoints if number else ():
+        health = _health(found, endpoint.conditions)
+        if health is None:
+            continue
+        for address in endpoint.addresses:
+            workload = _pod(q, found.key.namespace, endpoint.target_ref, address, cluster)
+            if workload:
+                yield _of(workload, address, number, port.name, health)
+                continue
+            yield _unknown(q, found, port.name, cluster, address, number, health, endpoint.node_name, endpoint.hostname)
+
+
 def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints, cluster: str) -> Iterator[Endpoint]:
     for subset in older.subsets:
         number = _number(subset.ports, port.name)
@@ -122,11 +122,11 @@ def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints, cluster:
         unready = subset.not_ready_addresses if found.publish_not_ready else ()
         for address in (*subset.addresses, *unready):
             workload = _pod(q, found.key.namespace, address.target_ref, address.ip, cluster)
-            health, node = Health.HEALTHY, address.node_name
-            yield (
-                _of(workload, address.ip, number, port.name, health)
-                if workload
-                else _unknown(q, found, port.name, cluster, address.ip, number, health, node, address.hostname)
+            if workload:
+                yield _of(workload, address.ip, number, port.name, Health.HEALTHY)
+                continue
+            yield _unknown(
+                q, found, port.name, cluster, address.ip, number, Health.HEALTHY, address.node_name, address.hostname
             )
 
 
@@ -141,7 +141,7 @@ def _unknown(  # noqa: PLR0913, PLR0917  # what two spellings of one thing have 
     node: str | None,
     hostname: str | None,
 ) -> Endpoint:
-    """An endpoint of which no more is known than what lists it."""
+    """Return an endpoint of which no more is known than what lists it."""
     cluster = cluster or q(home_cluster)
     return Endpoint(
         address=address,

@@ -138,3 +138,13 @@ def test_a_change_of_revision_is_a_coming_or_a_going():
 
 def test_a_service_is_for_all_revisions():
     assert World(thing("Service", "v1", "web", "shop", {"istio.io/rev": "canary"})).services == {"shop"}
+
+
+def test_a_namespace_is_chosen_by_its_labels_in_each_cluster():
+    world = World(mesh("[{matchLabels: {mesh: 'yes'}}]"), namespace("one"), service("one"))
+    world.put(namespace("one@east", mesh="yes"), service("one", "web@east"), service("two", "web@east"))
+    assert {ref.name for ref in world.counting if ref.kind == "Service"} == {"web@east"}
+    world.put(namespace("two@east", mesh="yes"), namespace("one@east"))
+    assert {(ref.namespace, ref.name) for ref in world.counting if ref.kind == "Service"} == {("two", "web@east")}
+    world.put(mesh("[]"))
+    assert len([ref for ref in world.counting if ref.kind == "Service"]) == 3
