@@ -129,6 +129,65 @@ def test_definitions_refuse_what_is_of_another_type(apiserver, installed):
     assert pruned["spec"] == one["spec"]
 
 
+GATEWAY_API = "gateway.networking.k8s.io"
+
+
+def of_the_gateway_api(conformance):
+    """What the Gateway API's own suite applies of its kinds."""
+    for path in sorted((conformance / "gateway-api-conformance" / "manifests").rglob("*.yaml")):
+        text = path.read_text().replace("{GATEWAY_CLASS_NAME}", "istio").replace("PLACEHOLDER", "198.51.100.1")
+        text = text.replace("{GATEWAY_CONTROLLER_NAME}", "istio.io/gateway-controller")
+        yield from (one for one in yaml.safe_load_all(text) if one and one["apiVersion"].startswith(GATEWAY_API))
+
+
+def test_definitions_accept_what_the_gateway_api_accepts(apiserver, installed, conformance):
+    namespace, wrong = apiserver.namespace(), []
+    for number, one in enumerate(of_the_gateway_api(conformance)):
+        place = {} if one["kind"] == "GatewayClass" else {"namespace": namespace}
+        try:
+            apiserver.admin.create(one | {"metadata": {**place, "name": f"case-{number}"}})
+        except Refused as refused:
+            wrong.append((one["kind"], one["metadata"]["name"], str(refused)))
+    assert not wrong
+    assert number > 300
+
+
+def gateway_route(namespace, spec):
+    metadata = {"namespace": namespace, "name": "web"}
+    return {"apiVersion": f"{GATEWAY_API}/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
+
+
+def test_definitions_write_out_the_gateway_apis_defaults(apiserver, installed):
+    route = gateway_route(apiserver.namespace(), {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]})
+    (rule,) = apiserver.admin.create(route)["spec"]["rules"]
+    assert rule == {
+        "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+        "backendRefs": [{"kind": "Service", "name": "web", "port": 80, "weight": 1}],
+    }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"hostnames": ["Web.example.com"]},
+        {"rules": []},
+        {"rules": [{"backendRefs": [{"port": 80}]}]},
+        {"rules": [{"backendRefs": [{"name": "a", "port": 0}]}]},
+        {"rules": [{"timeouts": {"request": "1.5s"}}]},
+        {"rules": [{"filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 200}}]}]},
+    ],
+    ids=["a name in capitals", "no rules", "no name", "no port", "a broken number of seconds", "no redirect"],
+)
+def test_definitions_refuse_what_the_gateway_api_refuses(apiserver, installed, spec):
+    with pytest.raises(Refused, match="422"):
+        apiserver.admin.create(gateway_route("default", spec))
+
+
+def test_applying_what_is_deployed_changes_no_definitions(deploy):
+    listed = yaml.safe_load((deploy / "kustomization.yaml").read_text())["resources"]
+    assert "CustomResourceDefinition" not in {one["kind"] for name in listed for one in objects(deploy / name)}
+
+
 def test_a_cluster_that_has_definitions_keeps_them(apiserver, installed):
     with pytest.raises(Refused, match="AlreadyExists"):
         apiserver.admin.create(installed[0])

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from pilotpy.model.resource import Ref
+from pilotpy.schema import codes
 from pilotpy.sources.kubernetes.collection import COLLECTIONS
 from pilotpy.sources.kubernetes.mirror import Mirror, Told
 from pilotpy.sources.kubernetes.wire import Event
 
-BY_KIND = {one.kind: one for one in COLLECTIONS}
+BY_KIND = {one.called: one for one in COLLECTIONS}
 
 
 def raw(one):
@@ -55,6 +56,15 @@ def test_a_list_replaces_what_was_there():
         ("one", False),
         ("three", True),
     }
+
+
+def test_a_gateway_of_one_api_is_none_of_the_other():
+    theirs = {"gatewayClassName": "istio", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+    cluster = Cluster("KubernetesGateway")
+    (change,) = cluster.holds(gateway := written("Gateway", "gateway.networking.k8s.io/v1", "edge", theirs))
+    assert change.ref == Ref("KubernetesGateway", "shop", "edge")
+    assert Cluster("Gateway").tells("DELETED", gateway) == []
+    assert [(one.ref, one.new) for one in cluster.tells("DELETED", gateway)] == [(change.ref, None)]
 
 
 def test_what_reads_the_same_is_no_change():
@@ -133,6 +143,8 @@ def test_one_broken_object_does_not_cost_the_others(broken):
 
 def test_what_nobody_serves_yet_is_told():
     cluster = Cluster("Ingress")
-    item = {"metadata": {"namespace": "shop", "name": "a"}, "spec": {}}  # in lists without its kind
-    assert cluster.holds(item) == []
-    assert "not served yet" in cluster.mirror.findings[0].message
+    spec = {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}
+    item = {"metadata": {"namespace": "shop", "name": "a"}, "spec": spec}  # in lists without its kind
+    (change,) = cluster.holds(item)
+    assert change.new.spec.default_backend.service.port.number == 80
+    assert [one.code for one in cluster.mirror.findings] == [codes.NOT_COMPILED]
