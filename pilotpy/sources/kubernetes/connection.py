@@ -65,9 +65,8 @@ class Connection:
     ) -> AsyncIterator[list[bytes]]:
         """The lines of an answer as they arrive, all that are there at a time, none of them once it begins.
 
-        Ends when the server ends it.
-
-        A line that is cut off by the end is left out. Raises `Trouble`, also if nothing comes for as long as `stall`.
+        Ends when the server ends it. Raises `Trouble`, also if that is in the middle of a line, or if nothing comes for
+        as long as `stall`.
         """
         limits = aiohttp.ClientTimeout(sock_connect=_CONNECT.total_seconds(), sock_read=stall.total_seconds())
         async with self._answer(_Asked("GET", _target(path, query), limits, accept)) as answer:
@@ -79,6 +78,8 @@ class Connection:
                     raise Unreachable(f"a line of more than {_LONGEST_LINE >> 20} MiB")
                 if whole:
                     yield whole
+            if rest:
+                raise Unreachable("it ended in the middle of a line")
 
     async def close(self) -> None:
         """End all that is under way."""

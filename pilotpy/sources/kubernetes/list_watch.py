@@ -179,15 +179,16 @@ class ListWatch:
             "timeoutSeconds": str(max(1, int(lasting))),
         }
         now = asyncio.get_running_loop().time
-        began = now()
+        began, silent = now(), True
         accept = self._collection.accept(watch=True)
         async for lines in self._connection.lines(self._path, query, self._timing.stall, accept=accept):
             events, trouble = _events(lines)
             self._take(events)
+            silent = silent and not events
             if trouble is not None:
                 raise trouble
-        if now() - began < _SHORT.total_seconds():  # a server that ends all streams at once is not asked at once
-            await asyncio.sleep(self._backoff.pause().total_seconds())
+        if silent and now() - began < _SHORT.total_seconds():
+            raise Unreachable("it ends what it should tell of changes before it has told any")
 
     def _take(self, events: list[Event]) -> None:
         self._listener.watched([event for event in events if event.type != "BOOKMARK"])

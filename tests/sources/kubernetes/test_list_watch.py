@@ -153,6 +153,16 @@ CASES = {
         [["not a list"], ["all", "a"]],
         ["list", "list"],
     ),
+    "half a line at the end of a stream is trouble": (
+        [listing("4", A), stream(event("ADDED", B), b"<html>"), stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], ["ADDED", "b"], ["it ended in the middle of a line"], ["ADDED", "c"]],
+        ["list", "4", "6"],
+    ),
+    "a stream that ends at once without a word is trouble": (
+        [listing("4", A), stream(), stream(), stream(event("ADDED", C), ending="stall")],
+        [["all", "a"], *[["it ends what it should tell of changes before it has told any"]] * 2, ["ADDED", "c"]],
+        ["list", "4", "4", "4"],
+    ),
     "a list without a version is none": (
         [listing(""), listing("5", A), SILENCE],
         [["not a list"], ["all", "a"]],
