@@ -15,6 +15,7 @@ from pilotpy.sources.folder import Folder
 from pilotpy_ca.plugged_in import PluggedInFolder
 from tests.authority.plane import SETTINGS, TERMS
 from tests.ca.scenery import DAY, below, cacerts, keeper, root, written
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,11 @@ def test_a_control_plane_says_it(tmp_path, caplog):
     async def play() -> None:
         keys = Keys(tmp_path / "ca", TERMS, folder)
         async with following(Folder([tmp_path / "mesh"]), SETTINGS, keys):
-            await asyncio.sleep(0)  # its tasks begin
+            await until(told)
+
+    def told() -> list[str]:
+        found = [record for record in caplog.records if record.name == "pilotpy.findings"]
+        return [record.fields_of_record["code"] for record in found]
 
     asyncio.run(play())
-    assert [record.fields_of_record["code"] for record in caplog.records if record.name == "pilotpy.findings"] == [
-        "PP0602"
-    ]
+    assert told() == ["PP0602"]

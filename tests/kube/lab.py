@@ -27,6 +27,7 @@ from pilotpy.sources.kubernetes.trouble import Refused
 from pilotpy.sources.rollout import PodState
 from tests.kube.controllers import Controllers
 from tests.kube.passage import inwards
+from tests.waiting import until
 
 _SERVE = (sys.executable, "-c", "from pilotpy.cli import main; main()", "serve", "--kubernetes")
 _QUICK = {"PILOT_DEBOUNCE_AFTER": "5ms", "PILOTPY_ENDPOINT_WINDOW": "5ms"}
@@ -122,15 +123,14 @@ class ClusterPlane:
         projected.mkdir(exist_ok=True)
         async with connected(default_login(self._kubeconfig)) as connection:
             path = f"/api/v1/namespaces/{self._namespace}/configmaps/istio-ca-root-cert"
-            while not (roots := projected / "root-cert.pem").exists():
-                try:
-                    found = msgspec.json.decode(await connection.ask("GET", path))
-                except Refused:
-                    if not self.is_up:
-                        raise OSError("the control plane ended") from None
-                    await asyncio.sleep(0.05)
-                else:
-                    roots.write_text(found["data"]["root-cert.pem"])
+
+            async def published() -> bytes:
+                if not self.is_up:
+                    raise OSError("the control plane ended")
+                return await connection.ask("GET", path)
+
+            found = msgspec.json.decode(await until(published, patience=60, passing=Refused))
+            (projected / "root-cert.pem").write_text(found["data"]["root-cert.pem"])
             self._controllers = Controllers(connection, self._namespace, projected)
             self._ready.set()
             await self._controllers.run()

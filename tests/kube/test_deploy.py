@@ -68,12 +68,12 @@ def installed(apiserver):
     for one in made:
         apiserver.admin.create(one)
     for one in made:
-        assert eventually(lambda one=one: established(apiserver.admin.read(one)))
+        eventually(lambda one=one: established(apiserver.admin.read(one)))
     yield made
     for one in made:
         apiserver.admin.delete(one)
     for one in made:
-        assert eventually(lambda one=one: gone(apiserver, one), patience=40)
+        eventually(lambda one=one: gone(apiserver, one), patience=40)
 
 
 def established(definition):
@@ -121,7 +121,7 @@ def test_definitions_refuse_what_is_of_another_type(apiserver, installed):
         "metadata": {"namespace": namespace, "name": "strict"},
         "spec": {"mtls": {"mode": "STRICT"}, "portLevelMtls": {"80": {"mode": "DISABLE"}}},
     }
-    assert eventually(lambda: apiserver.admin.create(one))
+    eventually(lambda: apiserver.admin.create(one))
     for spec in ({"mtls": {"mode": "MAYBE"}}, {"mtls": "STRICT"}, {"selector": {"matchLabels": ["a"]}}):
         with pytest.raises(Refused, match="422"):
             apiserver.admin.patch(one, {"spec": spec})

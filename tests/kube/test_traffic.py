@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
@@ -122,8 +121,7 @@ def mesh(lab, cluster, repository):  # noqa: F811 - the fixture
         env=os.environ | {"PYTHONPATH": str(repository)},
     )
     try:
-        settled = eventually(lambda: up.poll() is not None or is_settled(3), patience=90)
-        assert settled, made.logs()
+        eventually(lambda: up.poll() is not None or is_settled(3), patience=90, words=made.logs)
         assert up.poll() is None, (cluster.folder / "lab.log").read_text() + made.logs()
         yield made
     finally:
@@ -152,7 +150,7 @@ def test_requests_go_from_pod_to_pod_by_what_the_cluster_says(mesh):
     (pod,) = mesh.pods("server-v1-")
     assert pod["status"]["phase"] == "Running"
     mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v1")]}]})
-    assert eventually(lambda: answered(mesh) == {"v1"})
+    eventually(lambda: answered(mesh) == {"v1"})
     said = mesh.curl("client-v1", "http://server/hello")
     assert (said["pod"], said["address"]) == (pod["metadata"]["name"], pod["status"]["podIP"])
     certificate = said["headers"]["x-forwarded-client-cert"]
@@ -162,8 +160,9 @@ def test_requests_go_from_pod_to_pod_by_what_the_cluster_says(mesh):
 @pytest.mark.parametrize(("first", "second"), [(90, 10), (5, 95)])
 def test_a_split_that_is_written_is_followed(mesh, first, second):
     route = [to("v1", weight=first), to("v2", weight=second)]
-    mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": route}]})
-    time.sleep(0.5)  # as for a split in a folder: what is measured begins after half a second
+    headers = {"request": {"set": {"x-split": f"{first}-{second}"}}}
+    mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"headers": headers, "route": route}]})
+    eventually(lambda: mesh.curl("client-v1", "http://server/")["headers"].get("x-split") == f"{first}-{second}", 2)
     with load("client-v1", "http://server/", 4) as result:
         pass
     assert result["failures"] == []
@@ -173,27 +172,27 @@ def test_a_split_that_is_written_is_followed(mesh, first, second):
 def test_a_header_chooses_once_the_rule_is_there_and_no_longer_once_it_is_gone(mesh):
     tester = {"match": [{"headers": {"end-user": {"exact": "tester"}}}], "route": [to("v2")]}
     made = mesh.rule("VirtualService", {"hosts": ["server"], "http": [tester, {"route": [to("v1")]}]})
-    assert eventually(lambda: answered(mesh) == {"v1"})
+    eventually(lambda: answered(mesh) == {"v1"})
     assert answered(mesh, "-H", "end-user: tester") == {"v2"}
     mesh.cluster.admin.delete(made)
-    assert eventually(lambda: answered(mesh, "-H", "end-user: tester") == {"v1", "v2"})
+    eventually(lambda: answered(mesh, "-H", "end-user: tester") == {"v1", "v2"})
 
 
 def test_routes_written_while_the_control_plane_is_away_are_followed_once_it_is_back(mesh):
     mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v1")]}]})
-    assert eventually(lambda: answered(mesh) == {"v1"})
+    eventually(lambda: answered(mesh) == {"v1"})
     commands.plane(up=False)
     with load("client-v1", "http://server/", 12) as result:
         mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v2")]}]})
         assert answered(mesh) == {"v1"}, "nobody has told the proxies"
         commands.plane(up=True)
-        assert eventually(lambda: answered(mesh) == {"v2"}, patience=40)
+        eventually(lambda: answered(mesh) == {"v2"}, patience=40)
     assert result["failures"] == []
 
 
 def test_nothing_changes_while_the_api_server_is_away_and_what_is_written_after_it_is_followed(mesh):
     mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v1")]}]})
-    assert eventually(lambda: answered(mesh) == {"v1"})
+    eventually(lambda: answered(mesh) == {"v1"})
     mesh.cluster.server.stop(signal.SIGKILL)
     try:
         with load("client-v1", "http://server/", 4) as result:
@@ -203,7 +202,7 @@ def test_nothing_changes_while_the_api_server_is_away_and_what_is_written_after_
     assert result["failures"] == []
     assert result["counts"].keys() == {"v1"}
     mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v2")]}]})
-    assert eventually(lambda: answered(mesh) == {"v2"}, patience=40)
+    eventually(lambda: answered(mesh) == {"v2"}, patience=40)
 
 
 def test_a_rolling_update_drops_no_request(mesh):
@@ -221,6 +220,6 @@ def test_a_rolling_update_drops_no_request(mesh):
             names = {one["metadata"]["name"] for one in mesh.pods("server-v1-")}
             return is_settled(4) and len(names) == 2 and before["metadata"]["name"] not in names
 
-        assert eventually(replaced, patience=40), mesh.logs()
+        eventually(replaced, patience=40, words=mesh.logs)
     assert result["failures"] == []
     assert sum(result["counts"].values()) > 500

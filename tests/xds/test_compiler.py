@@ -16,6 +16,7 @@ from pilotpy.mesh.view import Features, Inbound, Listening, Place, Scope, View
 from pilotpy.xds.compiler import Answers
 from pilotpy.xds.publication import Node, Unacceptable
 from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER
+from tests.waiting import until
 from tests.xds.client import node_id
 from tests.xds.test_edge import asynchronous
 from tests.xds.world import FAST, World, put
@@ -171,10 +172,12 @@ def slow(q, url, namespace):  # the facet is there to tell views apart
 def slow_part(q, number):
     thing = q.get(SLOW, number)
     spent = sum(range(150_000)) if thing else 0  # some milliseconds of work, fifty times
+    UNDER_WAY.extend([number] if thing else ())
     return put(CLUSTER, f"{number}", str(spent)).value[1]
 
 
 SLOW = Kind("Slow")
+UNDER_WAY = []  # the parts that were asked for while they are slow
 
 
 @asynchronous
@@ -188,7 +191,7 @@ async def test_endpoints_overtake_a_long_compile():
             await client.next()
         before = client.seat.publication.trees[CLUSTER.url]
         world.change(*(Put(SLOW, (number,), "work") for number in range(50)))
-        await asyncio.sleep(0)
+        await until(lambda: UNDER_WAY)
         world.change(put(ENDPOINT, "a"), endpoints=True)
         assert (await client.next())[ENDPOINT.url] == {"a"}
         assert client.seat.publication.trees[CLUSTER.url] is before, "the compile is not over"
