@@ -146,8 +146,8 @@ def mesh(folder: Path, mode: str, *more: object, protocol="http", serves=SERVER,
     with ExitStack() as stack:
         behind = stack.enter_context(application())
         for identity, bootstrap in (
-            (serves, _server(World(*written, *more), ports, behind)),
-            (calls, _client(written + more, ports)),
+            (serves, server_bootstrap(World(*written, *more), ports, behind)),
+            (calls, client_bootstrap(written + more, ports)),
         ):
             name = identity.rpartition("/")[2]
             secrets = stack.enter_context(agent(folder, authority, identity))
@@ -155,7 +155,7 @@ def mesh(folder: Path, mode: str, *more: object, protocol="http", serves=SERVER,
         yield ports
 
 
-def _server(world: World, ports: Mesh, behind: int) -> Bootstrap:
+def server_bootstrap(world: World, ports: Mesh, behind: int) -> Bootstrap:
     bootstrap = Bootstrap()
     name = f"127.0.0.1_{ports.server}"
     found = listened(world, "server.default", LABELS={"app": "server"}, INTERCEPTION_MODE="NONE")
@@ -167,8 +167,8 @@ def _server(world: World, ports: Mesh, behind: int) -> Bootstrap:
     return bootstrap
 
 
-def _client(written: tuple[object, ...], ports: Mesh) -> Bootstrap:
-    client = Client(ISTIO_VERSION="")
+def client_bootstrap(written: tuple[object, ...], ports: Mesh, **metadata: str) -> Bootstrap:
+    client = Client(ISTIO_VERSION="", **metadata)
     client.world.put(*written)
     bootstrap = Bootstrap()
     cluster = next(Cluster.FromString(bytes(one)) for one in client.sent_clusters() if one.name == TOWARDS)
