@@ -60,9 +60,8 @@ class PodAgent:
     ) -> None:
         self.settings = settings
         self.holding = Holding()
-        self.identity = Identity(
-            settings.terms, sign or signer(settings.authority), self.holding, clock or SystemClock()
-        )
+        sign = sign or signer(settings.authority, settings.signer)
+        self.identity = Identity(settings.terms, sign, self.holding, clock or SystemClock())
         self.secrets = SecretService(self.holding)
         self.dns = DnsProxy(settings.resolver, network) if settings.resolver else None
         self.relay = Relay(

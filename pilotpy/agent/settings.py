@@ -37,6 +37,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     terms: Terms
     plane: Upstream
     authority: Upstream
+    signer: str = ""  # in whose name the authority is to sign, where it has others do so
     xds_socket: Path  # where Envoy's discovery finds the agent
     sds_socket: Path  # where its secrets are
     socket_user: int | None = None  # who may open them; None: who the agent runs as
@@ -76,6 +77,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
                 ),
                 plane=_upstream(environment, root, discovery, "XDS"),
                 authority=_upstream(environment, root, read("CA_ADDR") or discovery, "CA"),
+                signer=read("ISTIO_META_CERT_SIGNER", ""),
                 xds_socket=root / _XDS,
                 sds_socket=root / _SDS / _file_name(read("WORKLOAD_IDENTITY_SOCKET_FILE") or "socket"),
                 revoked=root / _REVOKED,

@@ -22,11 +22,16 @@ Sign = Callable[[bytes, timedelta], Awaitable[tuple[str, ...]]]
 """From a request as PEM and the life wished for to an authority's answer. Raises Unreachable."""
 
 
-def signer(authority: Upstream) -> Sign:
-    """Asks an authority, each time over a connection of its own: files may have changed since the last."""
+def signer(authority: Upstream, name: str = "") -> Sign:
+    """Asks an authority, each time over a connection of its own: files may have changed since the last.
+
+    `name`: in whose name it is to sign, where it has others do so.
+    """
 
     async def signed(request: bytes, life: timedelta) -> tuple[str, ...]:
         asked = ca_pb2.IstioCertificateRequest(csr=request.decode(), validity_duration=int(life.total_seconds()))
+        if name:
+            asked.metadata.update({"CertSigner": name})
         async with authority.dialled() as channel:
             call = channel.unary_unary(
                 f"/{_SERVICE}/CreateCertificate",

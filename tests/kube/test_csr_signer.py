@@ -12,6 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pilotpy.agent.pod_agent import PodAgent
+from pilotpy.agent.settings import AgentSettings
 from pilotpy.kube import commands
 from pilotpy.kube.csr_signer import Signer, check, signer_of
 from pilotpy.ops.settings import Wrong
@@ -139,6 +141,42 @@ async def test_a_signer_in_the_cluster_signs_for_workloads_and_they_are_known_by
             async with Client("", node_id("web", shop.name), {"NAMESPACE": shop.name}, channel=channel) as client:
                 await client.ask(CLUSTER)
                 assert await client.response()
+
+
+@pytest.mark.parametrize(
+    ("signer", "asks_for"),
+    [
+        pytest.param(Signer("example.com/mesh"), "", id="the one that signs for all"),
+        pytest.param(Signer(domain="example.com"), "mesh", id="one that its environment names"),
+    ],
+)
+@asynchronous
+async def test_an_agent_of_ours_is_signed_for_by(apiserver, tmp_path, signer, asks_for):
+    system, shop = apiserver.namespace("system-"), Shop(apiserver)
+    async with (
+        signing(apiserver) as authority,
+        plane(apiserver, system, signer=signer._replace(roots=(pem(authority.root),))) as served,
+    ):
+        roots = await asyncio.to_thread(served.roots, shop.name)
+        files = {"secrets/istio/root-cert.pem": roots.decode(), "secrets/tokens/istio-token": shop.token()}
+        for name, text in files.items():
+            file = tmp_path / "var/run" / name
+            file.parent.mkdir(parents=True)
+            file.write_text(text)
+        environment = {
+            "POD_NAMESPACE": shop.name,
+            "SERVICE_ACCOUNT": "web",
+            "PILOTPY_DISCOVERY_ADDRESS": served.server.secure_address,
+            "ISTIOD_SAN": f"istiod.{system}.svc",
+            "CA_ROOT_CA": "var/run/secrets/istio/root-cert.pem",
+            "ISTIO_META_CERT_SIGNER": asks_for,
+            "PROXY_CONFIG": "statusPort: 0",
+        }
+        async with PodAgent(AgentSettings.of(environment, tmp_path)) as agent:
+            held = await until(lambda: agent.holding.now.certificate)
+            assert held.identity == shop.identity
+            assert held.roots == pem(authority.root)
+        assert not left(apiserver)
 
 
 @asynchronous
