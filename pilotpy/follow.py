@@ -18,7 +18,7 @@ from pilotpy.model.resource import Finding
 from pilotpy.ops.instruments import Instruments, instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
-from pilotpy.sources.together import Source
+from pilotpy.sources.together import Clusters, Source
 from pilotpy.tell import Teller, telling
 from pilotpy.xds.compiler import Answers, LocalCompiler
 from pilotpy.xds.host_keeper import keeping_hosts
@@ -32,23 +32,26 @@ _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 
 @contextlib.asynccontextmanager
-async def following(
+async def following(  # noqa: PLR0913 - what a control plane is made of
     source: Source,
     settings: Settings,
     keys: Keeping | None = None,
     watched_with: Instruments | None = None,
+    *,
     hear: Callable[[frozenset[Finding]], None] = lambda _: None,
+    clusters: Clusters | None = None,
 ) -> AsyncIterator[Server]:
     """A server that is ready: everything that the source said first has been compiled.
 
     With ``keys``, proxies get certificates of it and may prove who they are. ``hear`` is called with all that is wrong,
-    whenever that may have changed. Raises ``OSError``, ``CaError``.
+    whenever that may have changed. ``clusters`` are shown to those who ask. Raises ``OSError``, ``CaError``.
     """
     async with contextlib.AsyncExitStack() as inside:
         answers = Answers(view, COLLECTIONS, BY_NAME)
         engine = Engine()
         engine.apply([Put(HOME_CLUSTER, ("",), settings.cluster_id)])
-        server = await inside.enter_async_context(serving(engine, answers, settings, watched_with or instruments()))
+        watched_with = watched_with or instruments()
+        server = await inside.enter_async_context(serving(engine, answers, settings, watched_with, clusters))
         changes = source.watch()
         first = await anext(changes)
         submit(server.compiler, first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from pilotpy.model.resource import Ref
 from pilotpy.ops.metrics import Metrics
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.folder import Folder
-from pilotpy.sources.together import Source, Together
+from pilotpy.sources.together import Followed, Source, Together
 
 if TYPE_CHECKING:
     from pilotpy.sources.kubernetes.cluster import Count
@@ -27,13 +27,14 @@ async def gathered(
     settings: Settings,
     metrics: Metrics,
     servers: MutableMapping[str, Connection] | None = None,
-) -> AsyncIterator[Source]:
+) -> AsyncIterator[Together]:
     """A folder; with a `login`, a cluster under it, and others under that. Raises `Unusable` where it is none.
 
     `servers` is kept to the API servers of the others, by their clusters' names.
     """
     async with contextlib.AsyncExitStack() as inside:
         sources: list[Source] = [folder]
+        followed: Callable[[], list[Followed]] | None = None
         if login is not None:
             from pilotpy.sources.kubernetes.cluster import Cluster
             from pilotpy.sources.kubernetes.clusters import Clusters, Follow
@@ -56,18 +57,24 @@ async def gathered(
             clusters = Clusters(connection, settings.system_namespace, settings.cluster_id, follow, servers)
             metrics.registry.register(told)
             inside.callback(metrics.registry.unregister, told)
-            sources.append(
-                Cluster(
-                    connection,
-                    settings=mesh_config_map(settings),
-                    count=follow.counted,
-                    random=follow.random,
-                    timing=follow.timing,
-                    collections=watched(COLLECTIONS, settings),
-                )
+            own = Cluster(
+                connection,
+                settings=mesh_config_map(settings),
+                count=follow.counted,
+                random=follow.random,
+                timing=follow.timing,
+                collections=watched(COLLECTIONS, settings),
             )
-            sources.append(clusters)
-        yield Together(sources, settings.revision)
+            sources += [own, clusters]
+
+            def followed() -> list[Followed]:
+                first = Followed(settings.cluster_id, "", "synced" if own.is_synced else "syncing")
+                others = (
+                    Followed(name, f"{secret.namespace}/{secret.name}", sync) for name, secret, sync in clusters.states
+                )
+                return [first, *others]
+
+        yield Together(sources, settings.revision, followed)
 
 
 def mesh_config_map(settings: Settings) -> Ref:

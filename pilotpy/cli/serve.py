@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pilotpy.ops.metrics import Metrics
     from pilotpy.ops.settings import Settings
     from pilotpy.sources.kubernetes.connection import Connection, Login
-    from pilotpy.sources.together import Source
+    from pilotpy.sources.together import Together
 
-    Sources = Callable[[Metrics], AbstractAsyncContextManager[Source]]
+    Sources = Callable[[Metrics], AbstractAsyncContextManager[Together]]
 
 
 def serve(
@@ -152,7 +152,7 @@ async def _serve(sources: Sources, settings: Settings, keys: Keeping | None, whe
     with suppress(asyncio.CancelledError):
         async with (
             sources(watched_with.metrics) as source,
-            following(source, settings, keys, watched_with) as server,
+            following(source, settings, keys, watched_with, clusters=source.clusters) as server,
         ):
             keep_all()
             if server.address:

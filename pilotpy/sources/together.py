@@ -7,8 +7,8 @@ discovered, are left out. Services that several clusters have are one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from pilotpy.model.resource import Finding
 from pilotpy.sources.change import Change
@@ -28,10 +28,22 @@ class Source(Protocol):
         """All that there is, then what changes, for ever; a batch may be empty: then findings changed."""
 
 
+class Followed(NamedTuple):
+    """How it stands with a cluster that is followed."""
+
+    cluster: str
+    secret: str  # NAMESPACE/NAME of what logs in to it; "": the cluster that names the others
+    state: str  # synced, syncing, timeout, closed
+
+
+Clusters = Callable[[], Sequence[Followed]]
+
+
 class Together:
     """A source of sources, the first of them the strongest."""
 
-    def __init__(self, sources: Sequence[Source], revision: str = "") -> None:
+    def __init__(self, sources: Sequence[Source], revision: str = "", clusters: Clusters | None = None) -> None:
+        self.clusters = clusters  # those that are followed; None: it is not about clusters
         self._sources = sources
         self._layers: Layers[int] = Layers()
         self._namespaces = Namespaces(revision)

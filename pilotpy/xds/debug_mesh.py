@@ -27,7 +27,14 @@ from pilotpy.mesh.views import view
 from pilotpy.model.resource import Finding, Resource
 from pilotpy.schema.kinds import SCHEMAS, Schema
 from pilotpy.schema.written import api_version, written, written_object
-from pilotpy.xds.debug_shapes import endpoint_shape, gateway_shape, port_shape, service_shape
+from pilotpy.xds.debug_shapes import (
+    FollowedCluster,
+    cluster_shape,
+    endpoint_shape,
+    gateway_shape,
+    port_shape,
+    service_shape,
+)
 
 T = TypeVar("T")
 
@@ -39,8 +46,14 @@ _GROUP: Final = ".istio.io"  # of the kinds that are configuration
 class MeshPages:
     """The pages about the mesh as a whole. Lists are sorted; all may be empty."""
 
-    def __init__(self, engine: Engine, held: Callable[[], Iterable[tuple[str, Tree]]]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        held: Callable[[], Iterable[tuple[str, Tree]]],
+        clusters: Callable[[], Iterable[FollowedCluster]] | None = None,  # None: it is not about clusters
+    ) -> None:
         self._engine = engine
+        self.clusters = clusters
         self._held = held  # what is kept compiled: type URLs and collections
 
     async def registryz(self) -> list[dict[str, Any]]:
@@ -105,6 +118,10 @@ class MeshPages:
     async def authorizationz(self) -> dict[str, Any]:
         """Every AuthorizationPolicy, by namespace."""
         return {"authorization_policies": self._policies()}
+
+    async def clusterz(self) -> list[dict[str, str]]:
+        """The clusters that are followed, the one that names the others first."""
+        return [cluster_shape(one) for one in self.clusters()] if self.clusters else []
 
     async def networkz(self) -> list[dict[str, Any]]:
         """The gateways to other networks, those under host names as they were last resolved."""

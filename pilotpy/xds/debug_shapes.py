@@ -25,6 +25,15 @@ _HEALTH: Final = {Health.HEALTHY: 1, Health.UNHEALTHY: 2, Health.DRAINING: 3}
 _NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - what istiod shows where there is none
 
 
+FollowedCluster = tuple[str, str, str]
+"""A cluster's name, NAMESPACE/NAME of the Secret that logs in to it ("": its own), and how far it is heard."""
+
+
+def cluster_shape(cluster: FollowedCluster) -> dict[str, str]:
+    """A cluster as ``/debug/clusterz`` lists it."""
+    return dict(zip(("id", "secretName", "syncStatus"), cluster, strict=True))
+
+
 def service_shape(service: Service, cluster: str) -> dict[str, Any]:
     """A service as ``/debug/registryz`` lists it."""
     kind, _, name = service.source

@@ -27,7 +27,7 @@ _BY_SHORT: Final = {type_.short: type_ for type_ in IN_ORDER}
 _FOR_ANYBODY: Final = frozenset({"config_dump", "edsz", "ndsz"})
 _NOT_ANSWERED: Final = {
     "ambientz": "no ambient mesh is served",
-    "clusterz": "/metrics tells how far other clusters are heard: istiod_remote_cluster_sync_status",
+    "clusterz": "no cluster is followed",
     "inject": "nothing is injected",
     "krtz": "it is about the inside of istiod",
     "mcsz": "ServiceExport and ServiceImport are not read",
@@ -216,6 +216,8 @@ def _of_mesh(mesh: MeshPages) -> dict[str, Callable[[Params, Asker], Awaitable[P
         "resourcesz": mesh.resourcesz,
         "telemetryz": mesh.telemetryz,
     }
+    if mesh.clusters is not None:
+        plain["clusterz"] = mesh.clusterz
     return {name: page(content) for name, content in plain.items()} | {"cachez": cachez}
 
 

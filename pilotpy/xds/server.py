@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from pilotpy.ops.settings import Settings
 from pilotpy.xds.compiler import Answers, LocalCompiler
 from pilotpy.xds.debug import applications
 from pilotpy.xds.debug_mesh import MeshPages
+from pilotpy.xds.debug_shapes import FollowedCluster
 from pilotpy.xds.debug_types import DebugTypes
 from pilotpy.xds.edge import Edge
 from pilotpy.xds.grpc_transport import GrpcTransport, Limits
@@ -86,15 +87,20 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def serving(
-    engine: Engine, answers: Answers, settings: Settings, instruments: Instruments
+    engine: Engine,
+    answers: Answers,
+    settings: Settings,
+    instruments: Instruments,
+    clusters: Callable[[], Iterable[FollowedCluster]] | None = None,
 ) -> AsyncIterator[Server]:
     """A server that compiles and answers over HTTP, and stops all of it at the end. Call `Server.open` inside.
 
+    `clusters` tells which are followed; None: it is not about clusters.
     Raises `OSError` if an address is taken.
     """
     compiler = LocalCompiler(engine, answers, settings, instruments)
     edge = Edge(compiler, settings, instruments)
-    mesh = MeshPages(engine, compiler.held)
+    mesh = MeshPages(engine, compiler.held, clusters)
     inspection = Inspection(edge, instruments, lambda: engine.ask(root_namespace), mesh, settings.debug_namespaces)
     edge.inspected = DebugTypes(inspection, settings.instance).response
     http, monitoring = applications(edge, instruments, inspection)

@@ -148,3 +148,12 @@ def test_gateways_to_other_networks_are_listed_once_their_names_are_resolved(wor
     assert context["NetworkGateways"] == [known]
     assert [one["Addr"] for one in context["UnresolvedGateways"]] == ["east.example.com"]
     assert list(context["AuthorizationPolicies"]["namespace_to_policies"]) == ["default"]
+
+
+def test_clusters_are_listed_with_what_logs_in_to_them(world):
+    followed = [("home", "", "synced"), ("east", "istio-system/remote", "timeout")]
+    pages = MeshPages(world.engine, tuple, lambda: followed)
+    assert asyncio.run(pages.clusterz()) == [
+        {"id": "home", "secretName": "", "syncStatus": "synced"},
+        {"id": "east", "secretName": "istio-system/remote", "syncStatus": "timeout"},
+    ]
