@@ -19,7 +19,7 @@ from pilotpy.sources.together import Together
 from tests import waiting
 from tests.authority.plane import Workload, names
 from tests.kube.cluster import Cluster
-from tests.kube.objects import endpoint_slice, pod, running, service
+from tests.kube.objects import config_map, endpoint_slice, pod, running, service
 from tests.kube.plane import plane
 from tests.kube.served import places, serving, sidecar, until
 from tests.kube.test_keys import Shop
@@ -200,59 +200,72 @@ def test_of_two_secrets_for_one_cluster_the_first_counts(apiserver, east):
     asyncio.run(story())
 
 
+async def a_shop_in_both(apiserver, east, system):
+    """A Service with a Pod in each of two clusters; the other one is called east."""
+    shop = await to_thread(apiserver.namespace, "shop-")
+    await to_thread(east.admin.create, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shop}})
+    for cluster, address in ((apiserver, "10.1.0.1"), (east, "10.2.0.1")):
+        await to_thread(cluster.admin.create, service(shop, "web"))
+        labels = {"app": "web", "security.istio.io/tlsMode": "istio"}
+        made = await to_thread(cluster.admin.create, pod(shop, "web-1", **labels))
+        await to_thread(cluster.admin.status, running(made, address))
+        slices = endpoint_slice(shop, "web", address)
+        slices["endpoints"][0]["targetRef"] = {"kind": "Pod", "namespace": shop, "name": "web-1"}
+        await to_thread(cluster.admin.create, slices)
+    await to_thread(apiserver.admin.create, remote_secret(system, east=await to_thread(inlined, east)))
+    return shop
+
+
 def test_requests_go_to_the_pods_of_both_clusters(apiserver, east):
     async def story():
-        system, shop = await to_thread(apiserver.namespace, "system-"), await to_thread(apiserver.namespace, "shop-")
-        metadata = {"name": shop, "labels": {"topology.istio.io/network": "east-net"}}
-        await to_thread(east.admin.create, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        for cluster, address in ((apiserver, "10.1.0.1"), (east, "10.2.0.1")):
-            await to_thread(cluster.admin.create, service(shop, "web"))
-            made = await to_thread(cluster.admin.create, pod(shop, "web-1", app="web"))
-            await to_thread(cluster.admin.status, running(made, address))
-            slices = endpoint_slice(shop, "web", address)
-            slices["endpoints"][0]["targetRef"] = {"kind": "Pod", "namespace": shop, "name": "web-1"}
-            await to_thread(cluster.admin.create, slices)
+        system = await to_thread(apiserver.namespace, "system-")
         labels = {"topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": "east-1"}
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": labels}}
         await to_thread(east.admin.create, node)
-        secret = remote_secret(system, east=await to_thread(inlined, east))
-        await to_thread(apiserver.admin.create, secret)
+        shop = await a_shop_in_both(apiserver, east, system)
         async with serving(apiserver, system=system) as server, sidecar(server.address, namespace=shop) as proxy:
             both = {("10.1.0.1", ""), ("10.2.0.1", "east-1")}
             await until(proxy, lambda: places(proxy, f"outbound|80||web.{shop}.svc.cluster.local") == both)
-            await to_thread(apiserver.admin.delete, secret)
+            await to_thread(apiserver.admin.delete, remote_secret(system))
             home = {("10.1.0.1", "")}
             await until(proxy, lambda: places(proxy, f"outbound|80||web.{shop}.svc.cluster.local") == home)
+        await to_thread(east.admin.delete, node)
 
     asyncio.run(story())
 
 
-@pytest.fixture
-def reader(east, repository):
-    """A kubeconfig for the other cluster, of the account that deploy/ has for it, and of nobody else."""
-    path = repository / "deploy" / "remote-cluster" / "reader.yaml"
-    made = [one for one in yaml.safe_load_all(path.read_text()) if one]
-    east.admin.create(*made)
-    token = east.admin.token("istio-system", "istio-reader-service-account", "")
-    written = yaml.safe_load(inlined(east))
-    yield yaml.safe_dump(written | {"users": [{"name": written["users"][0]["name"], "user": {"token": token}}]})
-    for one in made:
-        if one["kind"] != "Namespace":  # nobody here would finish its deletion
-            east.admin.delete(one)
+def eastwest(system):
+    """The Service of the gateway of a network called far."""
+    gateway = service(system, "eastwest", 15443)
+    gateway["metadata"]["labels"] = {"topology.istio.io/network": "far"}
+    gateway["spec"]["type"] = "LoadBalancer"
+    return gateway
 
 
-@asynchronous
-async def test_the_rights_that_deploy_gives_are_enough_for_another_cluster(apiserver, east, reader, caplog):
-    system, far = apiserver.namespace("system-"), Shop(east)
-    apiserver.admin.create(remote_secret(system, east=reader))
-    async with others(apiserver, system) as follower:
-        assert not follower.folder.findings
-        assert "web@east" in named(follower, "Pod", far.name)
-    async with plane(apiserver, system) as served:
-        roots = await to_thread(served.roots, "default")
-        token, cluster = far.token(), {"clusterid": "east"}
-        assert names(await served.certificate(Workload(), token, roots, **cluster)) == [far.identity]
-    assert "403" not in caplog.text
+def test_pods_on_another_network_are_reached_through_its_gateway(apiserver, east):
+    async def story():
+        system = await to_thread(apiserver.namespace, "system-", **{"topology.istio.io/network": "near"})
+        metadata = {"name": system, "labels": {"topology.istio.io/network": "far"}}
+        await to_thread(east.admin.create, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        settings = await to_thread(apiserver.admin.create, config_map(system, "istio", mesh=f"rootNamespace: {system}"))
+        shop = await a_shop_in_both(apiserver, east, system)
+        async with serving(apiserver, system=system) as server, sidecar(server.address, namespace=shop) as proxy:
+
+            async def reaches(*addresses):
+                wanted = {(address, "") for address in addresses}
+                await until(proxy, lambda: places(proxy, f"outbound|80||web.{shop}.svc.cluster.local") == wanted)
+
+            await reaches("10.1.0.1", "10.2.0.1")
+            gateway = await to_thread(east.admin.create, eastwest(system))
+            balancers = {"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}}
+            await to_thread(east.admin.status, gateway | {"status": balancers})
+            await reaches("10.1.0.1", "203.0.113.9")
+            named = "networks: {far: {endpoints: [], gateways: [{address: 203.0.113.5, port: 443}]}}"
+            await to_thread(apiserver.admin.patch, settings, {"data": {"meshNetworks": named}})
+            await to_thread(east.admin.delete, gateway)
+            await reaches("10.1.0.1", "203.0.113.5")
+
+    asyncio.run(story())
 
 
 @asynchronous
