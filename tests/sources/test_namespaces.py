@@ -6,6 +6,7 @@ from pilotpy.model.resource import Meta, Resource
 from pilotpy.schema.decode import decode_object
 from pilotpy.schema.mesh_config import mesh_config
 from pilotpy.sources.change import Change, Origin
+from pilotpy.sources.kubernetes.foreign import foreign
 from pilotpy.sources.mesh_settings import MESH_CONFIG
 from pilotpy.sources.namespaces import Namespaces
 
@@ -111,6 +112,25 @@ def test_what_is_removed_while_it_does_not_count_does_not_come_back():
     world.remove(SERVICES[1])
     world.put(namespace("two", mesh="yes"))
     assert world.services == {"one"}
+
+
+def pod(namespace, name="web-1"):
+    return thing("Pod", "v1", name, namespace, spec={"containers": []})
+
+
+def pods(world):
+    return {ref.name for ref in world.counting if ref.kind == "Pod"}
+
+
+def test_pods_of_another_cluster_go_by_the_labels_of_their_namespace_there():
+    world = World(mesh("[{matchLabels: {mesh: 'yes'}}]"), namespace("one", mesh="yes"), namespace("two"))
+    world.put(*(foreign(one, "east") for one in (namespace("one"), namespace("two", mesh="yes"))))
+    world.put(pod("one"), pod("two"), foreign(pod("one"), "east"), foreign(pod("two", "web-2"), "east"))
+    assert pods(world) == {"web-1", "web-2@east"}
+    world.put(foreign(namespace("one", mesh="yes"), "east"))
+    assert pods(world) == {"web-1", "web-1@east", "web-2@east"}
+    world.remove(foreign(namespace("two", mesh="yes"), "east"))
+    assert pods(world) == {"web-1", "web-1@east"}
 
 
 @pytest.mark.parametrize(
