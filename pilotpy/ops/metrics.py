@@ -90,6 +90,13 @@ class Metrics:
             buckets=(0.01, 0.1, 0.5, 1, 3, 5),
             registry=registry,
         )
+        self.push_time = Histogram(
+            "pilot_xds_push_time",
+            "Seconds to put one response together and write it.",
+            ["type"],
+            buckets=(0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30),
+            registry=registry,
+        )
         self.send_time = Histogram(
             "pilot_xds_send_time",
             "Seconds until a client has taken a response.",

@@ -209,6 +209,7 @@ class Connection:
             self._lapse.cancel()
             self._lapse = None
         short = send.type.short
+        begun = self._clock.moment()
         body = bytes(send)
         if send.pushed:
             self._time(send.revision)
@@ -217,7 +218,9 @@ class Connection:
             await self._stream.write(body)
         else:
             await self._write_large(body)
-        self._metrics.send_time.observe(self._clock.moment() - started)
+        written = self._clock.moment()
+        self._metrics.send_time.observe(written - started)
+        self._metrics.push_time.labels(short).observe(written - begun)
         self._metrics.pushes.add(short)
         self._metrics.sizes.labels(short).observe(len(body))
         self.sent_at[send.type.url] = self._clock.now()

@@ -146,6 +146,7 @@ async def test_metrics_bear_istiods_names():
     assert found["pilot_xds", "1.30.0"] == 1
     assert found["pilot_xds_pushes", "cds"] == 1
     assert found["pilot_xds_config_size_bytes_count", "lds"] == 1
+    assert found["pilot_xds_push_time_count", "eds"] == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
