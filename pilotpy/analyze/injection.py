@@ -109,6 +109,18 @@ def proxy_doubts(q: Asking, ref: Ref) -> tuple[Finding, ...]:
     )
 
 
+@query
+def is_undecided(q: Asking, namespace: str, name: str) -> bool:
+    """Tell whether nobody says yet if a Pod will have a proxy: it runs nowhere, and neither it nor its Namespace does.
+
+    Manifests often come without their Namespaces, which say so in a cluster; a lab gives all of these a proxy.
+    """
+    pod = q.get(PODS, namespace, name)
+    if pod is None or pod.spec.node_name or pod.spec.host_network or q.get(NAMESPACES, "", namespace) is not None:
+        return False
+    return INJECT not in pod.meta.labels and INJECT not in pod.meta.annotations
+
+
 def _several_ways(ref: Ref, ways: list[str]) -> Finding:
     return Finding(
         code="IST0123",

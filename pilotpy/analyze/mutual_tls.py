@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import cast
 
+from pilotpy.analyze.injection import is_undecided
 from pilotpy.analyze.pods import pods_anywhere, spelled
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.config import root_namespace
@@ -19,7 +20,7 @@ from pilotpy.mesh.mtls import PEER_POLICIES, namespace_mode, policy_selector, wo
 from pilotpy.mesh.service import ServiceKey
 from pilotpy.mesh.services import service, services_within
 from pilotpy.mesh.view import Mode
-from pilotpy.mesh.workloads import MUTUAL, Workload, pod_workload, selects
+from pilotpy.mesh.workloads import MUTUAL, PODS_BY_ADDRESS, Workload, pod_workload, selects
 from pilotpy.model.destination_rule import ClientTLSSettings, DestinationRule
 from pilotpy.model.peer_authentication import PeerAuthentication
 from pilotpy.model.pod import Pod
@@ -118,9 +119,8 @@ def mode_doubts(q: Asking, ref: Ref, path: str, key: ServiceKey, asked: str) -> 
     if not mutual and mode is Mode.STRICT:
         message = f"Workloads of namespace {key.namespace} take mutual TLS only: plaintext to {key.host} is refused"
         return (_warning("PP0445", ref, field, message, "leave tls out: clients then speak what servers take"),)
-    bare = sorted(
-        {one.address for port in found.ports for one in q(endpoints, key, port.name) if one.tls_mode != MUTUAL}
-    )
+    plain = {one.address for port in found.ports for one in q(endpoints, key, port.name) if one.tls_mode != MUTUAL}
+    bare = sorted(address for address in plain if not _undecided_at(q, address))
     if mutual and bare:
         message = f"Endpoints of {key.host} have no proxy ({_some(bare)}): mutual TLS to them fails"
         return (
@@ -175,11 +175,18 @@ def _strict_field(policy: PeerAuthentication) -> str:
 
 
 def _without_proxy(q: Asking) -> list[Workload]:
-    """Pods that clients or policies may be about and that have no proxy, sorted; not those of the cluster itself."""
+    """Pods that clients or policies may be about and that have no proxy, sorted; not those of the cluster itself.
+
+    Those of which nobody says yet whether they will have one are not among them.
+    """
     spaces = cast("tuple[str, ...]", q.buckets(PODS_WITHOUT_PROXY))
     others = sorted(set(spaces) - _SYSTEM - {q(root_namespace)})
     keys = sorted(cast("tuple[str, str]", key) for one in others for key in q.keys(PODS_WITHOUT_PROXY, one))
-    return [found for key in keys if (found := q(pod_workload, *key))]
+    return [found for key in keys if not q(is_undecided, *key) and (found := q(pod_workload, *key))]
+
+
+def _undecided_at(q: Asking, address: str) -> bool:
+    return any(q(is_undecided, pod.ref.namespace, pod.ref.name) for pod in q.by(PODS_BY_ADDRESS, address))
 
 
 def _listed(pods: list[Workload]) -> str:

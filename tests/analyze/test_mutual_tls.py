@@ -19,12 +19,19 @@ def policy(name: str, mode: str, *, namespace="shop", selector="", ports="", age
     return f"{{kind: PeerAuthentication, metadata: {{{meta}}}, spec: {{{selector}mtls: {{mode: {mode}}}{ports}}}}}"
 
 
-def pod(name: str, labels: str = "app: a", *, namespace="shop", proxy=True, ip="10.0.0.1") -> str:
+def pod(name: str, labels: str = "app: a", *, namespace="shop", proxy=True, ip="10.0.0.1", node="n") -> str:
+    """A Pod that runs on a node, or one that is only written (node "")."""
     labels = f"{labels}, security.istio.io/tlsMode: istio" if proxy else labels
     meta = f"name: {name}, namespace: {namespace}, labels: {{{labels}}}"
     return (
-        f"{{kind: Pod, metadata: {{{meta}}}, spec: {{containers: [{{name: c, image: i}}]}}, status: {{podIP: {ip}}}}}"
+        f"{{kind: Pod, metadata: {{{meta}}}, spec: {{nodeName: '{node}', containers: [{{name: c, image: i}}]}},"
+        f" status: {{podIP: {ip}}}}}"
     )
+
+
+def unproxied(name: str, labels: str = "app: a", *, namespace="shop") -> str:
+    """As a file says it, before anybody runs it."""
+    return pod(name, labels, namespace=namespace, proxy=False, node="")
 
 
 SERVICE = (
@@ -95,6 +102,18 @@ POLICIES = {
         [policy("w", "UNSET", selector="app: a", ports="80: {mode: STRICT}"), pod("p", proxy=False)],
         [("PP0443", "w", "spec.portLevelMtls")],
     ),
+    "of Pods that are only written nobody knows yet": (
+        [policy("all", "STRICT"), unproxied("p"), unproxied("q", namespace="other")],
+        NOTHING,
+    ),
+    "unless they say no": (
+        [policy("all", "STRICT"), unproxied("p", 'app: a, sidecar.istio.io/inject: "false"')],
+        [("PP0443", "all", INSISTING)],
+    ),
+    "or their Namespace does not say yes": (
+        [policy("all", "STRICT"), unproxied("p"), "{kind: Namespace, metadata: {name: shop}}"],
+        [("PP0443", "all", INSISTING)],
+    ),
     "PERMISSIVE is fine with all": ([policy("all", "PERMISSIVE"), pod("p", proxy=False)], NOTHING),
 }
 
@@ -110,6 +129,10 @@ RULES = {
     "mutual TLS to Pods without is said": (
         [rule("mode: ISTIO_MUTUAL"), pod("p", proxy=False)],
         [("PP0446", "r", MODE)],
+    ),
+    "of Pods that are only written nobody knows what they will speak": (
+        [rule("mode: ISTIO_MUTUAL"), unproxied("p")],
+        NOTHING,
     ),
     "mutual TLS where plaintext is taken is said": (
         [rule("mode: ISTIO_MUTUAL"), pod("p"), policy("all", "DISABLE")],
