@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pilotpy.kube.structural import OPEN, structural
-from pilotpy.model.gateway_api_references import GROUP as GATEWAY_API
 from pilotpy.model.message import Declared
 from pilotpy.schema.kinds import SCHEMAS, Schema
 from pilotpy.sources.kubernetes.collection import COLLECTIONS, Collection
@@ -34,13 +33,15 @@ _SHORT: Final = {
     "ListenerSet": "lset",
     "ReferenceGrant": "refgrant",
     "BackendTLSPolicy": "btlspolicy",
+    "InferencePool": "infpool",
 }
 _UNAPPROVED: Final = {"api-approved.kubernetes.io": "unapproved, made by pilotpy from what it reads of the API"}
 
 
 def definitions() -> list[Definition]:
     """All of them, sorted by name."""
-    found = [_definition(one, SCHEMAS[one.group, one.kind]) for one in COLLECTIONS if one.defined]
+    known = [(one, SCHEMAS.get((one.group, one.kind))) for one in COLLECTIONS if one.defined]
+    found = [_definition(one, schema) for one, schema in known if schema is not None]
     return sorted(found, key=lambda one: str(one["metadata"]["name"]))
 
 
@@ -56,7 +57,7 @@ def _definition(collection: Collection, schema: Schema) -> Definition:
     if collection.called in _SHORT:
         names["shortNames"] = [_SHORT[collection.called]]
     metadata: Definition = {"name": collection.name, "labels": {"app.kubernetes.io/part-of": "pilotpy"}}
-    if collection.group == GATEWAY_API:  # API servers ask for a word on it where a group ends in k8s.io
+    if collection.group.endswith(".k8s.io"):  # API servers ask for a word on it where a group ends in k8s.io
         metadata["annotations"] = dict(_UNAPPROVED)
     versions = [
         {
@@ -82,7 +83,7 @@ def _definition(collection: Collection, schema: Schema) -> Definition:
 
 
 def _categories(group: str) -> list[str]:
-    return ["gateway-api"] if group == GATEWAY_API else ["istio-io", group.replace(".", "-")]
+    return ["istio-io", group.replace(".", "-")] if group.endswith(".istio.io") else ["gateway-api"]
 
 
 def _object(schema: Schema) -> Definition:

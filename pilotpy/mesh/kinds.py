@@ -23,6 +23,7 @@ from pilotpy.model.gateway_api_http_route import HTTPRoute
 from pilotpy.model.gateway_api_listener_set import ListenerSet
 from pilotpy.model.gateway_api_reference_grant import ReferenceGrant
 from pilotpy.model.gateway_api_stream_routes import TCPRoute, TLSRoute, UDPRoute
+from pilotpy.model.inference_pool import InferencePool
 from pilotpy.model.ingress import Ingress, IngressClass
 from pilotpy.model.key_set import KeySet
 from pilotpy.model.mesh_config import MeshConfig
@@ -77,6 +78,7 @@ TCP_ROUTES: Kind[Resource[TCPRoute]] = Kind("TCPRoute")
 UDP_ROUTES: Kind[Resource[UDPRoute]] = Kind("UDPRoute")
 REFERENCE_GRANTS: Kind[Resource[ReferenceGrant]] = Kind("ReferenceGrant")
 BACKEND_TLS_POLICIES: Kind[Resource[BackendTLSPolicy]] = Kind("BackendTLSPolicy")
+INFERENCE_POOLS: Kind[Resource[InferencePool]] = Kind("InferencePool")
 INGRESSES: Kind[Resource[Ingress]] = Kind("Ingress")
 INGRESS_CLASSES: Kind[Resource[IngressClass]] = Kind("IngressClass")
 
@@ -122,6 +124,7 @@ KIND_OF: dict[str, Kind[Any]] = {
         UDP_ROUTES,
         REFERENCE_GRANTS,
         BACKEND_TLS_POLICIES,
+        INFERENCE_POOLS,
         INGRESSES,
         INGRESS_CLASSES,
         MESH_NETWORKS,

@@ -23,6 +23,7 @@ from pilotpy.model.gateway_api_listener_set import ListenerSet
 from pilotpy.model.gateway_api_reference_grant import ReferenceGrant
 from pilotpy.model.gateway_api_references import GROUP as GATEWAY_API
 from pilotpy.model.gateway_api_stream_routes import TCPRoute, TLSRoute, UDPRoute
+from pilotpy.model.inference_pool import InferencePool
 from pilotpy.model.ingress import Ingress, IngressClass
 from pilotpy.model.peer_authentication import PeerAuthentication
 from pilotpy.model.proxy_config import ProxyConfig
@@ -127,6 +128,7 @@ _SCHEMAS = (
     _gateway_api("UDPRoute", UDPRoute, "v1alpha2"),
     _gateway_api("ReferenceGrant", ReferenceGrant, "v1beta1", "v1alpha2"),
     _gateway_api("BackendTLSPolicy", BackendTLSPolicy, "v1alpha3"),
+    Schema("InferencePool", "inference.networking.k8s.io", frozenset({"v1"}), InferencePool),
     Schema("Ingress", "networking.k8s.io", frozenset({"v1"}), Ingress),
     Schema("IngressClass", "networking.k8s.io", frozenset({"v1"}), IngressClass, namespaced=False),
     _core("Service", core.KubeService, status=True),
@@ -160,7 +162,6 @@ SCHEMAS: Final = {(schema.group, schema.kind): schema for schema in _SCHEMAS}
 
 RECOGNISED: Final = {
     "gateway.networking.x-k8s.io": frozenset({"XBackend", "XBackendTrafficPolicy", "XListenerSet", "XMesh"}),
-    "inference.networking.k8s.io": frozenset({"InferencePool"}),
     "multicluster.x-k8s.io": frozenset({"ServiceExport", "ServiceImport"}),
 }
 """Kinds, by group, that a mesh could serve and this one does not yet: objects of them yield a finding."""

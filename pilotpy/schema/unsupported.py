@@ -30,6 +30,7 @@ _KINDS: Final = {
     "Gateway": "no gateway is configured",
     "GatewayClass": "no gateway is configured",
     "HTTPRoute": "no request is routed by it",
+    "InferencePool": "no request is sent to it",
     "Ingress": "no request is routed by it",
     "IngressClass": "no Ingress is served",
     "KubernetesGateway": "no gateway is configured",

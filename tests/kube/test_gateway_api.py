@@ -13,13 +13,14 @@ from tests.kube.waiting import soon
 from tests.kube.watching import watching
 
 GROUP = "gateway.networking.k8s.io"
+EXPERIMENTS = "gateway.networking.x-k8s.io"
 APPROVED = {"api-approved.kubernetes.io": "unapproved, made for a test"}
 RULES = [{"backendRefs": [{"name": "web", "port": 80}]}]
 LISTENERS = [{"name": "http", "port": 80, "protocol": "HTTP"}]
 
 
-def kind(plural, name, *versions, scope="Namespaced"):
-    made = definition(plural, name, GROUP, *versions)
+def kind(plural, name, *versions, scope="Namespaced", group=GROUP):
+    made = definition(plural, name, group, *versions)
     return made | {
         "metadata": made["metadata"] | {"annotations": APPROVED},
         "spec": made["spec"] | {"scope": scope},
@@ -107,6 +108,20 @@ def test_what_is_wrong_with_a_route_is_said_and_what_it_said_before_counts(apise
 
             await soon(lambda: said() == [(codes.INVALID, "spec.hostnames[0]")])
             assert watcher.objects[ref].spec.hostnames == ()
+
+    asyncio.run(story())
+
+
+def test_of_an_experiment_it_is_said_that_it_is_not_served(apiserver):
+    async def story():
+        namespace = await to_thread(apiserver.namespace)
+        experiment = kind("xlistenersets", "XListenerSet", "v1alpha1", group=EXPERIMENTS)
+        async with installed(apiserver, experiment), watching(apiserver) as watcher:
+            one = written(namespace, "XListenerSet", "more", "v1alpha1", listeners=LISTENERS)
+            await soon(lambda: apiserver.admin.create(one | {"apiVersion": f"{EXPERIMENTS}/v1alpha1"}))
+            ref = Ref("XListenerSet", namespace, "more")
+            said = [codes.NOT_COMPILED]
+            await soon(lambda: [one.code for one in watcher.cluster.findings if one.ref == ref] == said)
 
     asyncio.run(story())
 

@@ -73,7 +73,9 @@ _RAWS = {
         ["0s", "1ms", "1h30m"] if shape.cls is ShortDuration else ["0s", "1ms", "1.5s", "-1s", "100us"]
     ),
     inspect.DateTimeType: lambda _: st.just("2030-01-31T12:00:00Z"),
-    inspect.DictType: lambda shape: st.dictionaries(TEXTS, raws(shape.value_type), max_size=2),
+    inspect.DictType: lambda shape: st.dictionaries(
+        TEXTS, raws(shape.value_type), min_size=shape.min_length or 0, max_size=2
+    ),
     inspect.FloatType: lambda _: st.floats(-1, 101),
     inspect.IntType: _numbers,
     inspect.LiteralType: lambda shape: st.sampled_from(shape.values),

@@ -22,7 +22,11 @@ PLACES = {
 }
 """What stands in the manifests for what an implementation says."""
 
-GROUPS = {"Ingress": "networking.k8s.io/v1", "IngressClass": "networking.k8s.io/v1"}
+GROUPS = {
+    "InferencePool": "inference.networking.k8s.io/v1",
+    "Ingress": "networking.k8s.io/v1",
+    "IngressClass": "networking.k8s.io/v1",
+}
 
 
 def written(kind, spec, version=None):
@@ -456,6 +460,12 @@ WRONG = [
             "[{group: '', kind: Service, name: a}, {group: '', kind: Service, name: a, sectionName: http}]",
         ),
         ["spec.targetRefs[1]"],
+    ),
+    (
+        "a pool has Pods and ports, and a picker that is found",
+        "InferencePool",
+        "{selector: {matchLabels: {a/b/c: d}}, targetPorts: [{number: 1}, {number: 1}], endpointPickerRef: {name: a}}",
+        ['spec.selector.matchLabels["a/b/c"]', "spec.targetPorts[1].number", "spec.endpointPickerRef.port"],
     ),
     ("an Ingress does something", "Ingress", "{}", ["spec"]),
     (

@@ -21,6 +21,7 @@ from pilotpy.schema.validation.extensions import traffic_extension, wasm_plugin
 from pilotpy.schema.validation.gateway import gateway
 from pilotpy.schema.validation.gateway_api_backend_tls_policy import backend_tls_policy
 from pilotpy.schema.validation.gateway_api_listeners import kubernetes_gateway, listener_set
+from pilotpy.schema.validation.inference_pool import inference_pool
 from pilotpy.schema.validation.ingress import ingress, ingress_class
 from pilotpy.schema.validation.metadata import metadata
 from pilotpy.schema.validation.peer_authentication import peer_authentication
@@ -42,6 +43,7 @@ _CHECKS: Final[dict[str, Callable[[Resource[Any]], Problems]]] = {
     "GRPCRoute": routes.grpc_route,
     "Gateway": gateway,
     "HTTPRoute": routes.http_route,
+    "InferencePool": inference_pool,
     "Ingress": ingress,
     "IngressClass": ingress_class,
     "KubernetesGateway": kubernetes_gateway,

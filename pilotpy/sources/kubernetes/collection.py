@@ -174,6 +174,17 @@ COLLECTIONS: Final = (
     *_all_of(GATEWAY_API, ("v1", "v1alpha3", "v1alpha2"), {"TLSRoute": "tlsroutes"}),
     *_all_of(GATEWAY_API, ("v1", "v1beta1", "v1alpha2"), {"ReferenceGrant": "referencegrants"}),
     *_all_of(GATEWAY_API, ("v1", "v1alpha3"), {"BackendTLSPolicy": "backendtlspolicies"}),
+    *_all_of("inference.networking.k8s.io", ("v1",), {"InferencePool": "inferencepools"}),
+    *_all_of(
+        "gateway.networking.x-k8s.io",
+        ("v1alpha1",),
+        {
+            "XBackend": "xbackends",
+            "XBackendTrafficPolicy": "xbackendtrafficpolicies",
+            "XListenerSet": "xlistenersets",
+            "XMesh": "xmeshes",
+        },
+    ),
 )
 """All of them. What is not installed is empty."""
 
