@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
@@ -21,6 +22,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from pilotpy.ops.logs import fields
 from pilotpy.sources.kubernetes import wire
 from pilotpy.sources.kubernetes.backoff import Backoff
 from pilotpy.sources.kubernetes.collection import Collection
@@ -28,6 +30,7 @@ from pilotpy.sources.kubernetes.connection import Connection
 from pilotpy.sources.kubernetes.trouble import Refused, Trouble, Unreachable
 from pilotpy.sources.kubernetes.wire import Event, Read
 
+_LOG = logging.getLogger("pilotpy.kubernetes")
 _GONE = 410
 _NOT_FOUND = 404
 _TOO_MANY = 429
@@ -115,6 +118,10 @@ class ListWatch:
                     await self._troubled(refused, refused.retry_after)
             except Trouble as trouble:
                 await self._troubled(trouble)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, this collection is not to be deaf for ever
+                _LOG.critical("a fault of ours", extra=fields(of=self._collection.name), exc_info=fault)
+                self._version = ""
+                await self._troubled(Trouble(f"a fault of ours: {fault!r}"))
 
     async def _expired(self) -> None:
         """The server no longer knows the version to go on from, or the one that the pages are of."""

@@ -49,11 +49,13 @@ class Ear:
         self.hear([str(trouble).partition(":")[0]])
 
 
-def heard(script, words, collection=CONFIG_MAPS, counted=None):
+def heard(script, words, collection=CONFIG_MAPS, counted=None, ear=None):
     """What is heard of a script until there are so many words, and what the server was asked."""
 
+    ear = ear or Ear()
+
     async def listened():
-        server, ear = Server(script), Ear()
+        server = Server(script)
         ear.words = words
         async with server.running(), connected(server.login) as connection:
             count = (lambda what: None) if counted is None else counted.append
@@ -201,6 +203,20 @@ def test_what_is_heard(script, words, asked):
     found, requests = heard(script, len(words))
     assert found == words
     assert versions(requests)[: len(asked)] == asked
+
+
+def test_a_fault_of_ours_is_told_and_all_is_listed_anew(caplog):
+    class Clumsy(Ear):
+        def watched(self, events):
+            super().watched(events)
+            if len(self.heard) == 2:
+                raise ZeroDivisionError
+
+    script = [listing("4", A), stream(event("ADDED", B), ending="stall"), listing("9", B), SILENCE]
+    found, asked = heard(script, 4, ear=Clumsy())
+    assert found == [["all", "a"], ["ADDED", "b"], ["a fault of ours"], ["all", "b"]]
+    assert versions(asked)[:3] == ["list", "4", "list"]
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_pages_that_outlive_their_version_are_asked_for_in_one():
