@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,26 @@ def conformance() -> Path:
     if not folder.is_dir():
         pytest.skip("no conformance cases beside this repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def istioctl() -> str:
+    """The program itself."""
+    return _program("ISTIOCTL", "istioctl")
+
+
+@pytest.fixture(scope="session")
+def pilot_agent() -> str:
+    """The program itself."""
+    return _program("PILOT_AGENT", "Istio's agent")
+
+
+def _program(variable: str, name: str) -> str:
+    program = os.environ.get(variable, "")
+    if not program:
+        pytest.skip(f"no {name}: {variable} names a program of one's own")
+    assert os.access(program, os.X_OK), f"{variable}: {program} is no program"
+    return program
 
 
 @pytest.fixture(autouse=True)
