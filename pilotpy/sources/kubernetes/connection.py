@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
@@ -31,6 +32,8 @@ from pilotpy.sources.kubernetes.wire import JSON, Status
 PATIENCE: Final = timedelta(seconds=60)
 _CONNECT: Final = timedelta(seconds=10)
 _LONGEST_LINE: Final = 64 * 2**20  # etcd takes objects of 1.5 MiB; a server that sends more means no good
+
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 Login = Callable[[], Awaitable[Configuration]]
 
@@ -144,7 +147,20 @@ class _Transport(RESTClientObject):
     def _create_connector(self) -> aiohttp.TCPConnector:
         # Until then a connection whose peer never answers TLS's goodbye was kept for ever (CPython's issue 118950).
         lingering = sys.version_info < (3, 12, 7)
-        return aiohttp.TCPConnector(limit=0, ssl=self.ssl_context, enable_cleanup_closed=lingering)
+        return aiohttp.TCPConnector(
+            limit=0, ssl=self.ssl_context, enable_cleanup_closed=lingering, socket_factory=watchful_socket
+        )
+
+
+def watchful_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """One that notices within a minute when its peer is gone without a word: watches may be silent for longer."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds_or_times in _KEEPALIVE.items():
+        if (number := getattr(socket, option, None)) is not None:  # not every system has them
+            made.setsockopt(socket.IPPROTO_TCP, number, seconds_or_times)
+    return made
 
 
 class _Session:

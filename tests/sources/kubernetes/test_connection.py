@@ -1,13 +1,14 @@
 """Ways to log in, and what an API server's refusals come to."""
 
 import asyncio
+import socket
 import sys
 from datetime import timedelta
 
 import pytest
 import yaml
 
-from pilotpy.sources.kubernetes.connection import connected, default_login, written_login
+from pilotpy.sources.kubernetes.connection import connected, default_login, watchful_socket, written_login
 from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
 from tests.sources.kubernetes.server import Answer, Server, failure, listing, stream
 
@@ -119,6 +120,16 @@ def test_a_kubeconfig_that_is_none_is_said(tmp_path, text):
 def test_a_kubeconfig_that_is_not_there_is_said(tmp_path):
     with pytest.raises(Unusable):
         asyncio.run(default_login(tmp_path / "none")())
+
+
+def test_a_peer_that_is_gone_without_a_word_is_noticed_within_a_minute():
+    with watchful_socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 80))) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, pause, times = (
+            made.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert idle + pause * times <= 60
 
 
 def test_a_new_login_leaves_alone_what_is_under_way():
