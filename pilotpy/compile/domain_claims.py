@@ -18,10 +18,11 @@ from pilotpy.mesh.scopes import find, members, runs
 from pilotpy.mesh.service import Resolution, ServiceKey
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Part, Parts, Scope, Selected
+from pilotpy.mesh.virtual_addresses import as_seen_in
 from pilotpy.mesh.virtual_services import hosts
 from pilotpy.model.resource import Finding, Ref, Severity
 
-_HINT = "give every host and every address to one service or VirtualService only"
+_HINT = "Give every host and every address to one service or VirtualService only"
 _EVERYTHING = "*"  # the domain of the virtual host for unknown destinations
 
 
@@ -44,7 +45,7 @@ class Withheld(NamedTuple):
 @query
 def withheld(q: Asking, scope: Scope, port: int) -> Withheld:
     """The domains on a port of a scope that more than one owner wants, with those who do not get them."""
-    services = q(claims, scope.parts, port)
+    services = q(claims, scope.parts, port, scope.cluster)
     late = [*_loose_claims(q, scope, port)]
     late += [other for claim in (*services.written, *late) for other in _short_names(q, scope, port, claim)]
     if not late and not services.losers:
@@ -70,17 +71,17 @@ class Claims(NamedTuple):
 
 
 @query
-def claims(q: Asking, parts: tuple[Part, ...], port: int) -> Claims:
+def claims(q: Asking, parts: tuple[Part, ...], port: int, cluster: str) -> Claims:
     """The claims of services on domains that do not follow from a name in the cluster."""
-    found = [claim for run in q(runs, parts) for claim in q(run_claims, run, port)]
+    found = [claim for run in q(runs, parts) for claim in q(run_claims, run, port, cluster)]
     winners, losers = _settled(found)
     return Claims(winners, tuple(losers), tuple(claim for claim in found if not claim.derived))
 
 
 @query
-def run_claims(q: Asking, run: Parts, port: int) -> tuple[Claim, ...]:
+def run_claims(q: Asking, run: Parts, port: int, cluster: str) -> tuple[Claim, ...]:
     """The claims of the services of some parts."""
-    return tuple(claim for part in run for claim in q(part_claims, part, port))
+    return tuple(claim for part in run for claim in q(part_claims, part, port, cluster))
 
 
 @query
@@ -99,7 +100,7 @@ def loose_hosts(q: Asking, scope: Scope, port: int) -> tuple[tuple[str, Ref], ..
 
 
 @query
-def part_claims(q: Asking, part: Part, port: int) -> tuple[Claim, ...]:
+def part_claims(q: Asking, part: Part, port: int, cluster: str) -> tuple[Claim, ...]:
     """The domains of a part's services that do not follow from a name in the cluster; unsorted."""
     found_claims: list[Claim] = []
     for selected in q(on_port, part, port):
@@ -108,7 +109,9 @@ def part_claims(q: Asking, part: Part, port: int) -> tuple[Claim, ...]:
             continue
         if kubernetes_name(found.key.host) is None:
             found_claims.append(Claim(found.key.host, False, found.age, found.key))
-        found_claims += [Claim(domain, True, found.age, found.key) for domain in address_domains(found)]
+        found_claims += [
+            Claim(domain, True, found.age, found.key) for domain in address_domains(as_seen_in(q, found, cluster))
+        ]
     return tuple(found_claims)
 
 

@@ -19,6 +19,7 @@ class Called(NamedTuple):
     near: str = ""  # the client's namespace where that shortens a name, else ""
     withheld: tuple[tuple[ServiceKey, str], ...] = ()  # domains that somebody else has, sorted
     proxied: bool = False  # the client is a user of the explicit HTTP proxy, which says the port too
+    cluster: str = ""  # the client's, as its scope's
 
     def domains(self, found: Service, aliases: tuple[str, ...], port: int) -> tuple[str, ...]:
         """The domains of a service, in lower case, unique, the service's host first; empty if others have them all."""

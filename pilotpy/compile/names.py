@@ -19,6 +19,7 @@ from pilotpy.mesh.scopes import members, runs
 from pilotpy.mesh.service import Endpoint, Health, Registry, Service, ServiceKey
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Part, Parts, Place, Scope
+from pilotpy.mesh.virtual_addresses import as_seen_in
 from pilotpy_protos.istio.networking.nds.v1.nds_pb2 import NameTable
 
 _TABLE: Final = 1  # the field of the table, a map: entries are messages of key 1 and value 2
@@ -30,12 +31,13 @@ class Nearby(NamedTuple):
 
     network: str
     cluster: str
+    addresses_of: str = ""  # whose virtual addresses it knows services by, as its scope says
 
 
 @query
 def name_table(q: Asking, scope: Scope, place: Place) -> Tree:
     """The one table, under the name ""."""
-    nearby = Nearby(place.network, place.cluster)
+    nearby = Nearby(place.network, place.cluster, scope.cluster)
     return Tree([Encoded("", Rope(q(run_names, run, nearby) for run in q(runs, scope.parts)))])
 
 
@@ -54,16 +56,18 @@ def part_names(q: Asking, part: Part, nearby: Nearby) -> Rope:
         if found is not None and _asks_endpoints(found):
             pieces.append(q(headless_names, member.service, nearby))
         else:
-            pieces.append(q(service_names, member.service))
+            pieces.append(q(service_names, member.service, nearby.addresses_of))
     return Rope(pieces)
 
 
 @query
-def service_names(q: Asking, key: ServiceKey) -> bytes:
+def service_names(q: Asking, key: ServiceKey, cluster: str) -> bytes:
     """The entry of a service that has addresses; empty if it has none."""
     found = q(service, key)
-    addresses = [address for address in found.addresses if is_address(address)] if found is not None else []
-    return _entry(key.host, _named(found, addresses)) if found is not None and addresses else b""
+    if found is None:
+        return b""
+    addresses = [address for address in as_seen_in(q, found, cluster).addresses if is_address(address)]
+    return _entry(key.host, _named(found, addresses)) if addresses else b""
 
 
 @query

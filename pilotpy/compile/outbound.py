@@ -25,6 +25,7 @@ from pilotpy.mesh.scopes import members, runs
 from pilotpy.mesh.service import Port, Protocol, Registry, Resolution, Service, ServiceKey
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Listening, Part, Parts, Scope, Selected
+from pilotpy.mesh.virtual_addresses import as_seen_in
 
 HTTP_PROXY_ROUTE: Final = "http_proxy"
 UNCAPTURED: Final = "NONE"  # the mode in which nothing is captured
@@ -38,6 +39,7 @@ class Manner(NamedTuple):
     bind: str = ANYWHERE  # the one address of all its listeners, if it has one
     port: int = 0  # its one port; 0: all ports of its services
     protocol: Protocol = Protocol.AUTO  # of that one port, whatever the services say
+    cluster: str = ""  # as the scope's
 
 
 class Exit(NamedTuple):
@@ -109,11 +111,11 @@ def sniffed_route(host: str, port: int) -> str:
 def exits(scope: Scope, mode: str) -> tuple[Exit, ...]:
     """The exits of a scope in order. Where several have a listener or a route configuration, it is the first's."""
     if not scope.egress:
-        return (Exit(scope, Manner(bound=mode == UNCAPTURED)),)
+        return (Exit(scope, Manner(bound=mode == UNCAPTURED, cluster=scope.cluster)),)
     return tuple(
         Exit(
             scope._replace(parts=asked.parts, egress=()),
-            Manner(mode == UNCAPTURED or not asked.captured, asked.bind, asked.port, asked.protocol),
+            Manner(mode == UNCAPTURED or not asked.captured, asked.bind, asked.port, asked.protocol, scope.cluster),
         )
         for asked in scope.egress
         if not asked.bind.startswith("unix://")
@@ -179,7 +181,7 @@ def slots(q: Asking, key: ServiceKey, only: tuple[int, ...], manner: Manner) -> 
             http.add(port.number)
             continue
         for slot in _addressed(q, found, port, manner):
-            is_shared = slot.address == manner.bind or q(is_contested, slot.address)
+            is_shared = slot.address == manner.bind or q(is_contested, slot.address, manner.cluster)
             (shared if is_shared else own).append(slot)
             if slot.address == manner.bind and port.protocol is Protocol.AUTO:
                 http.add(port.number)
@@ -209,9 +211,10 @@ def _addressed(q: Asking, found: Service, port: Port, manner: Manner) -> Iterato
         known = dict.fromkeys(one.address for one in q(endpoints, found.key, port.name))
         yield from (Slot(address, port.number) for address in known if is_address(address))
     else:
-        addresses = vips(found)
+        addresses = vips(as_seen_in(q, found, manner.cluster))
         yield from (Slot(address, port.number) for address in addresses)
-        if not addresses or ranges(found):
+        # A Service that has no address here has one elsewhere: what others say to its port is not meant for it.
+        if ranges(found) or (not addresses and found.registry is not Registry.KUBERNETES):
             yield Slot(ANYWHERE, port.number)
 
 

@@ -104,7 +104,7 @@ def run_hosts(q: Asking, run: Parts, port: int, called: Called, seen_from: Vanta
     for part in run:
         near = called.near if called.near in q(part_namespaces, part) else ""
         lost = tuple(one for one in called.withheld if one[0].namespace == part.namespace)
-        ours = Called(near, lost, called.proxied)
+        ours = Called(near, lost, called.proxied, called.cluster)
         hosts.append(q(part_hosts, part, port, ours, toward(q, seen_from, q(part_routes, part))))
     return Rope(hosts)
 
@@ -122,7 +122,7 @@ def part_hosts(q: Asking, part: Part, port: int, called: Called, seen_from: Vant
     for selected in q(on_port, part, port):
         near = called.near if called.near and called.near in _namespaces(q, selected) else ""
         withheld = tuple(one for one in called.withheld if one[0] == selected.service)
-        ours = Called(near, withheld, called.proxied)
+        ours = Called(near, withheld, called.proxied, called.cluster)
         hosts.append(q(virtual_host, selected, port, ours, toward(q, seen_from, selected.routes)))
     return Rope(hosts)
 
@@ -140,7 +140,8 @@ def _hosts(q: Asking, scope: Scope, port: int, *, proxied: bool) -> Iterator[Rop
         near = scope.namespace if scope.namespace in q(run_namespaces, run) else ""
         here = {part.namespace for part in run} if denied.services else ()
         lost = tuple((key, domain) for key, domain in denied.services if key.namespace in here)
-        yield q(run_hosts, run, port, Called(near, lost, proxied), vantage(q, standing, q(run_routes, run)))
+        called = Called(near, lost, proxied, scope.cluster)
+        yield q(run_hosts, run, port, called, vantage(q, standing, q(run_routes, run)))
     for host, ref in q(loose_hosts, scope, port):
         if (ref, host) not in denied.loose:
             yield q(loose_host, host, ref, port, vantage(q, standing, (ref,)))

@@ -22,6 +22,7 @@ from pilotpy.engine import Asking, query
 from pilotpy.mesh.aliases import aliases
 from pilotpy.mesh.services import service
 from pilotpy.mesh.view import Fallback, Selected
+from pilotpy.mesh.virtual_addresses import as_seen_in
 from pilotpy.model.resource import Ref
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 
@@ -36,7 +37,7 @@ def virtual_host(q: Asking, selected: Selected, port: int, called: Called, seen_
     found = q(service, selected.service)
     if found is None:
         return NOTHING
-    domains = called.domains(found, aliases(q, selected.service.host), port)
+    domains = called.domains(as_seen_in(q, found, called.cluster), aliases(q, selected.service.host), port)
     routes = _routes(q, selected, port, seen_from)
     return _field(
         f"{selected.service.host}:{port}", domains, routes, attempts_counted=q(route_settings).attempts_counted

@@ -53,6 +53,11 @@ def are_several(q: Asking) -> bool:
     return any(q.buckets(_NAMESPACES_BY_CLUSTER))
 
 
+def other_cluster(q: Asking, name: str) -> str:
+    """Return the name of a cluster if it is one that we know and not the home cluster, else ""."""
+    return name if name != q(home_cluster) and q.keys(_NAMESPACES_BY_CLUSTER, name) else ""
+
+
 def keeps_to_its_cluster(q: Asking, host: str) -> bool:
     """Tell whether clients are to reach a service only where it runs in their own cluster."""
     return any(within(host, pattern) for pattern in q(cluster_local_hosts))

@@ -93,6 +93,7 @@ class Scope(NamedTuple):
     fallback: Fallback = Fallback()
     held: tuple[tuple[str, str], ...] = ()  # the client's labels, only pairs that some sourceLabels name; sorted
     egress: tuple[Egress, ...] = ()  # a Sidecar's listeners in order; empty: one for all the parts
+    cluster: str = ""  # whose virtual addresses it knows services by; "": those of the home cluster
 
 
 class Place(NamedTuple):
@@ -174,6 +175,7 @@ class Identity(NamedTuple):
 
     namespace: str
     service_account: str
+    cluster: str = ""  # that it is of, where it has proved or says so; not all clusters allow an account the same
 
 
 class View(NamedTuple):

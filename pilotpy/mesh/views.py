@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.authorization import guarding
-from pilotpy.mesh.clusters import home_cluster
+from pilotpy.mesh.clusters import home_cluster, other_cluster
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.destination_rules import rule_selectors
 from pilotpy.mesh.kinds import DESTINATION_RULES, PROXIES, SERVICES, SIDECARS
@@ -124,7 +124,8 @@ def _locality(proxy: Proxy, workload: Workload | None) -> Locality:
 def _scope(q: Asking, proxy: Proxy, labels: Pairs, sidecar: Ref | None) -> Scope:
     selecting = tuple(ref for ref, selector in q(rule_selectors, proxy.namespace) if selects(selector, labels))
     held = tuple(label for label in labels if q.keys(ROUTES_BY_SOURCE_LABEL, label))
-    return q(scope, proxy.namespace, sidecar if _narrows(q, sidecar) else None, selecting, held)
+    found = q(scope, proxy.namespace, sidecar if _narrows(q, sidecar) else None, selecting, held)
+    return found._replace(cluster=other_cluster(q, proxy.cluster))
 
 
 def _inbound(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs, sidecar: Ref | None) -> Inbound:
