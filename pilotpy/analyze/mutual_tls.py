@@ -139,7 +139,7 @@ def name_doubts(q: Asking, ref: Ref, field: str, key: ServiceKey, names: tuple[s
     return (_warning("PP0448", ref, field, message, "name those, or leave subjectAltNames out"),)
 
 
-_INJECT = "inject a proxy into them"
+_INJECT = "Inject a proxy into them"
 
 
 def _foreign(q: Asking, ref: Ref, path: str, names: tuple[str, ...]) -> Iterator[Finding]:

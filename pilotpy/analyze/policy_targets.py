@@ -30,5 +30,5 @@ def _ineffective(ref: Ref, gateway: str) -> Finding:
         message=f"Ineffective selector on Kubernetes Gateway {gateway}. Use the TargetRef field instead",
         ref=ref,
         field="spec.selector",
-        hint=f"targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: {gateway}}}]",
+        hint=f"Write targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: {gateway}}}]",
     )

@@ -176,7 +176,7 @@ def _without_endpoints(found: Service, name: str) -> Finding:
         severity=Severity.WARNING,
         message=f"Cluster {name} is left out: DNS would find its endpoints, and it has none",
         ref=Ref(*found.source),
-        hint="name at least one endpoint, or for a subset one with all of its labels",
+        hint="Name at least one endpoint, or for a subset one with all of its labels",
     )
 
 
@@ -187,5 +187,5 @@ def _too_many_endpoints(found: Service, name: str) -> Finding:
         message=f"Cluster {name} has one of its endpoints only: DNS_ROUND_ROBIN resolves a single name",
         ref=Ref(*found.source),
         field="spec.resolution",
-        hint="keep one endpoint, or write resolution DNS",
+        hint="Keep one endpoint, or write resolution DNS",
     )

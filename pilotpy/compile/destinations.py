@@ -48,11 +48,11 @@ def target(q: Asking, to: Destination, listener_port: int, chosen: Selected | No
     reached = Target(cluster, balancing.consistent_hash if balancing else None)
     if to.subset and rule.subset(to.subset) is None:
         flaw = f"No DestinationRule in force for {to.host} has the subset {to.subset!r}"
-        return reached._replace(flaw=flaw, field="subset", hint="add it to a DestinationRule for that host")
+        return reached._replace(flaw=flaw, field="subset", hint="Add it to a DestinationRule for that host")
     if port not in numbers and not is_alias:
         code = "IST0101" if to.port else "IST0112"
         flaw = f"{to.host} has no port {port}, only {_listed(numbers)}"
-        return reached._replace(flaw=flaw, field="port", hint="name the port of the destination", code=code)
+        return reached._replace(flaw=flaw, field="port", hint="Name the port of the destination", code=code)
     return reached
 
 

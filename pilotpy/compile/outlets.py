@@ -147,7 +147,7 @@ def _unsupported(found: Service) -> Finding:
         message=f"Host {found.key.host} is not compiled: resolution DYNAMIC_DNS is not supported yet",
         ref=Ref(*found.source),
         field="spec.resolution",
-        hint="name the hosts one by one, with resolution DNS",
+        hint="Name the hosts one by one, with resolution DNS",
     )
 
 

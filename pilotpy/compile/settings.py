@@ -104,7 +104,7 @@ def _only_http2(name: str, protocol: Protocol, outlet: Outlet) -> Finding:
         severity=Severity.WARNING,
         message=f"{name} has no effect on {where}, which is {protocol.value}: only HTTP/2 has it",
         ref=outlet.rules[0],
-        hint="write h2UpgradePolicy: UPGRADE beside it, or name the port's protocol http2 or grpc",
+        hint="Write h2UpgradePolicy: UPGRADE beside it, or name the port's protocol http2 or grpc",
     )
 
 

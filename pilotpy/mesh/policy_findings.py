@@ -38,7 +38,7 @@ def policy_findings(rule: Resource[DestinationRule]) -> Iterator[Finding]:
                 message="budgetInterval has no effect yet: retries are counted against the requests of the moment",
                 ref=rule.ref,
                 field=f"{path}.retryBudget.budgetInterval",
-                hint="leave it out, and let percent and minRetryConcurrency set the budget",
+                hint="Leave it out, and let percent and minRetryConcurrency set the budget",
             )
 
 

@@ -127,7 +127,7 @@ def _repeated(ref: Ref, index: int, name: str, winner: Ref) -> Finding:
         message=f"Subset {name!r} is passed over: {winner} has a subset of that name for the same host",
         ref=ref,
         field=f"spec.subsets[{index}].name",
-        hint="give each subset of a host a name of its own",
+        hint="Give each subset of a host a name of its own",
     )
 
 
@@ -138,5 +138,5 @@ def _overruled(ref: Ref, winner: Ref) -> Finding:
         message=f"This traffic policy is passed over: {winner} has one for the same host",
         ref=ref,
         field="spec.trafficPolicy",
-        hint="write one top-level traffic policy per host and namespace",
+        hint="Write one top-level traffic policy per host and namespace",
     )

@@ -50,6 +50,13 @@ def test_a_finding_says_what_mends_it(module):
     assert without == []
 
 
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_a_hint_is_a_sentence(module):
+    hints = [keywords(call).get("hint") for call in calls(module, "Finding")]
+    written = [one.value for one in hints if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    assert [hint for hint in written if hint[:1].islower()] == []
+
+
 def test_a_code_means_one_thing():
     claimed = defaultdict(set)
     for module in MODULES:

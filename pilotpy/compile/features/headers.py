@@ -16,7 +16,7 @@ from pilotpy.model.virtual_service import HeaderOperations, Headers, HTTPRoute
 from pilotpy_protos.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from pilotpy_protos.envoy.config.route.v3.route_components_pb2 import Route, WeightedCluster
 
-_HINT: Final = "use a name and a value that Envoy takes; %% stands for a percent sign"
+_HINT: Final = "Use a name and a value that Envoy takes; %% stands for a percent sign"
 _NOTHING: Final = HeaderOperations()
 
 
