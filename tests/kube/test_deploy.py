@@ -13,7 +13,7 @@ from pilotpy.kube.definitions import definitions
 from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS, REMOTE
 from pilotpy_ca.certificates import pem
 from tests.authority.plane import Workload, names
-from tests.kube.cluster import Refused
+from tests.kube.cluster import Refused, path_of
 from tests.kube.plane import plane, roots_in
 from tests.kube.test_csr_signer import certificate, left, signing
 from tests.kube.test_keys import Shop
@@ -257,6 +257,33 @@ async def test_with_these_rights_no_other_secret_or_config_map_can_be_written(ap
                 attempt(one | {"kind": kind})
     with pytest.raises(Refused, match="403"):
         client.create(one | {"metadata": {"namespace": namespace, "name": "another"}})
+
+
+def test_an_api_server_takes_all_manifests_and_knows_every_field_of_them(apiserver, deploy, rights):
+    paths = [*deploy.glob("*.yaml"), *deploy.glob("external-signer/*.yaml"), *deploy.glob("remote-cluster/*.yaml")]
+    strictly = "fieldManager=test&force=true&dryRun=All&fieldValidation=Strict"
+    for path in sorted(path for path in paths if path.name != "kustomization.yaml"):
+        for one in objects(path):
+            taken = apiserver.admin.request(
+                "PATCH", f"{path_of(one)}?{strictly}", one, content="application/apply-patch+yaml"
+            )
+            assert taken["metadata"]["name"] == one["metadata"]["name"]
+
+
+def test_who_is_deployed_is_who_services_and_policies_select(deploy):
+    deployment, budget = objects(deploy / "deployment.yaml")
+    labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+    (service,), (policy,) = objects(deploy / "services.yaml"), objects(deploy / "network-policy.yaml")
+    for selector in (
+        service["spec"]["selector"],
+        *(one["spec"]["selector"]["matchLabels"] for one in (deployment, budget)),
+        policy["spec"]["podSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    served = {port["containerPort"] for port in container["ports"]}
+    reached = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == reached < served
 
 
 def test_pods_of_the_deployment_would_be_admitted_by_the_strictest_standard(apiserver, deploy, rights):
