@@ -17,9 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pilotpy.lab.cluster.credentials import Authority, written_key
+from pilotpy.lab.cluster.api_server import etcd_command, kubeconfig, server_command
+from pilotpy.lab.cluster.credentials import Authority
 from tests.kube.process import Program
 
 Object = dict[str, Any]
@@ -110,7 +109,7 @@ class Cluster:
         self.admin_files = self.authority.issue("admin", "system:masters")
         self.admin = Client(self.url, self._context(self.admin_files))
         self.kubeconfig = self._kubeconfig("admin", self.admin_files)
-        self.etcd = Program(self._etcd(assets), folder / "etcd.log", self._etcd_is_ready)
+        self.etcd = Program(etcd_command(assets, folder, self._etcd_url), folder / "etcd.log", self._etcd_is_ready)
         self.server = Program(self._server(assets, port), folder / "kube-apiserver.log", self._is_ready)
 
     def start(self) -> None:
@@ -155,17 +154,7 @@ class Cluster:
     def kubeconfig_for(self, name: str, user: Object) -> Path:
         """A kubeconfig with one context, whose user is as given: {"token": ...}."""
         cluster = {"server": self.url, "certificate-authority": str(self.authority.certificate)}
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": name, "user": user}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": name}}],
-            "current-context": "test",
-        }
-        path = self.folder / f"{name}.kubeconfig"
-        path.write_text(yaml.safe_dump(content))
-        return path
+        return kubeconfig(self.folder / f"{name}.kubeconfig", cluster, user)
 
     def namespace(self, prefix: str = "test-", **labels: str) -> str:
         """A namespace that nobody else has."""
@@ -189,39 +178,10 @@ class Cluster:
             context.load_cert_chain(*files)
         return context
 
-    def _etcd(self, assets: Path) -> list[str]:
-        return [
-            str(assets / "etcd"),
-            f"--data-dir={self.folder / 'etcd'}",
-            f"--listen-client-urls={self._etcd_url}",
-            f"--advertise-client-urls={self._etcd_url}",
-            "--listen-peer-urls=http://127.0.0.1:0",
-            "--unsafe-no-fsync",
-            "--log-level=warn",
-        ]
-
     def _server(self, assets: Path, port: int) -> list[str]:
-        certificate, key = self.authority.issue("kube-apiserver", address="127.0.0.1")
-        tokens = written_key(self.folder / "tokens.key")
-        return [
-            str(assets / "kube-apiserver"),
-            f"--etcd-servers={self._etcd_url}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--cert-dir={self.folder / 'apiserver'}",
-            f"--tls-cert-file={certificate}",
-            f"--tls-private-key-file={key}",
-            f"--client-ca-file={self.authority.certificate}",
-            "--authorization-mode=RBAC",
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            f"--service-account-key-file={tokens}",
-            f"--service-account-signing-key-file={tokens}",
-            "--service-cluster-ip-range=10.96.0.0/12",
-            # Its controllers do not run: there are no default service accounts to be mounted.
-            "--disable-admission-plugins=ServiceAccount",
-            "--allow-privileged",
-        ]
+        # Its controllers do not run: there are no default service accounts to be mounted.
+        command = server_command(assets, self.authority, self._etcd_url, port, "127.0.0.1")
+        return [*command, "--disable-admission-plugins=ServiceAccount"]
 
     def _etcd_is_ready(self) -> bool:
         try:

@@ -1,22 +1,19 @@
 """From a write at a real API server to requests that real Envoys route differently.
 
-The lab is the cluster's controllers, scheduler and kubelet (`controllers`, `lab`); what it writes there comes back
-through the watches of `pilotpy serve --kubernetes`, as do the routes.
+The lab is the cluster's controllers, scheduler and kubelet (`pilotpy.lab.cluster`); what it writes there comes back
+through the watches of `pilotpy serve --kubernetes`, as do the routes. The API server is outside of it.
 """
 
 import contextlib
-import os
 import signal
-import subprocess
-import sys
+from datetime import timedelta
 
 import pytest
 import yaml
 
-from pilotpy.kube.definitions import definitions
 from pilotpy.lab import commands
-from tests.kube.cluster import Cluster, Refused
-from tests.kube.process import Program
+from pilotpy.lab.cluster.reach import somebodys
+from tests.kube.cluster import Cluster, Refused, path_of
 from tests.kube.waiting import eventually
 from tests.lab.conftest import lab, namespaces  # noqa: F401 - fixtures
 from tests.lab.requests import app, assert_share, load
@@ -24,12 +21,6 @@ from tests.lab.requests import app, assert_share, load
 pytestmark = [pytest.mark.lab, pytest.mark.envoy, pytest.mark.timeout(240)]
 
 NETWORKING = "networking.istio.io/v1"
-UP = """
-import sys
-from pathlib import Path
-from pilotpy.lab import commands
-commands.up([Path(sys.argv[1])], module="tests.kube.lab", arguments=sys.argv[2:])
-"""
 
 
 def manifests(text):
@@ -55,9 +46,6 @@ def cluster(kube_assets, tmp_path_factory):
     cluster = Cluster(kube_assets, tmp_path_factory.mktemp("lab-cluster"))
     try:
         cluster.start()
-        system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}
-        kinds = [one for one in definitions() if one["spec"]["names"]["kind"] in {"VirtualService", "DestinationRule"}]
-        cluster.admin.create(system, *kinds)
         yield cluster
     finally:
         cluster.stop()
@@ -71,10 +59,14 @@ class Mesh:
         self.namespace = namespace
         self.run, self.curl, self.home = lab.run, lab.curl, lab.home
 
-    def create(self, text):
+    def create(self, text, namespace=""):
         for one in manifests(text):
-            one["metadata"]["namespace"] = self.namespace
+            one["metadata"]["namespace"] = namespace or self.namespace
             self.cluster.admin.create(one)
+
+    def in_namespace(self, collection, namespace=""):
+        path = f"/api/v1/namespaces/{namespace or self.namespace}/{collection}"
+        return self.cluster.admin.request("GET", path)["items"]
 
     def rule(self, kind, spec):
         """Write a rule about the server, be it there or not."""
@@ -84,8 +76,7 @@ class Mesh:
         return eventually(lambda: self.cluster.admin.create(one | {"spec": spec}))  # kinds are served soon, not at once
 
     def pods(self, prefix):
-        path = f"/api/v1/namespaces/{self.namespace}/pods"
-        return [one for one in self.cluster.admin.request("GET", path)["items"] if is_called(one, prefix)]
+        return [one for one in self.in_namespace("pods") if is_called(one, prefix)]
 
     def logs(self):
         return "".join(file.read_text()[-3000:] for file in sorted((self.home / "pilotpy").glob("*.log")))
@@ -96,40 +87,18 @@ def is_called(one, prefix):
 
 
 @pytest.fixture(scope="module")
-def mesh(lab, cluster, repository):  # noqa: F811 - the fixture
-    """Two servers and a client, once all are ready."""
-    namespace = cluster.namespace("mesh-")
-    cluster.account(namespace, "default")
+def mesh(lab, cluster):  # noqa: F811 - the fixture
+    """Two servers and a client, once all are ready; and something in a namespace that takes no part."""
+    namespace = cluster.namespace("mesh-", **{"istio-injection": "enabled"})
     made = Mesh(cluster, lab, namespace)
     made.create(app("client") + app("server", "v1") + app("server", "v2").split("---")[0])
+    made.elsewhere = cluster.namespace("not-ours-")
+    made.create(app("other"), made.elsewhere)
+    reach = somebodys(cluster.kubeconfig, "", unguarded=False)
+    commands.up_detached([], patience=timedelta(seconds=90), reach=reach)
+    eventually(lambda: is_settled(3), patience=60, words=made.logs)
     made.rule("DestinationRule", {"host": "server", "subsets": [subset("v1"), subset("v2")]})
-    passage = cluster.folder / "passage"
-    port = cluster.url.rpartition(":")[2]
-    way = Program(
-        [sys.executable, "-m", "tests.kube.passage", str(passage), port],
-        cluster.folder / "passage.log",
-        passage.exists,
-    )
-    arguments = [str(lab.folder), str(cluster.kubeconfig), namespace, str(passage)]
-    log = (cluster.folder / "lab.log").open("w+")
-    way.start()
-    up = subprocess.Popen(
-        [sys.executable, "-c", UP, *arguments],
-        cwd=repository,
-        stdout=log,
-        stderr=log,
-        env=os.environ | {"PYTHONPATH": str(repository)},
-    )
-    try:
-        eventually(lambda: up.poll() is not None or is_settled(3), patience=90, words=made.logs)
-        assert up.poll() is None, (cluster.folder / "lab.log").read_text() + made.logs()
-        yield made
-    finally:
-        commands.down()
-        up.send_signal(signal.SIGTERM)
-        up.wait(20)
-        log.close()
-        way.stop()
+    return made
 
 
 def answered(mesh, *arguments):
@@ -223,3 +192,71 @@ def test_a_rolling_update_drops_no_request(mesh):
         eventually(replaced, patience=40, words=mesh.logs)
     assert result["failures"] == []
     assert sum(result["counts"].values()) > 500
+
+
+def deployment_of(mesh, name):
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": mesh.namespace, "name": name}}
+
+
+def is_available(mesh, name, replicas):
+    """As `kubectl rollout status` decides it."""
+    one = mesh.cluster.admin.read(deployment_of(mesh, name))
+    status = one.get("status", {})
+    counts = {status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")}
+    return status.get("observedGeneration") == one["metadata"]["generation"] and counts == {replicas}
+
+
+def test_scaling_starts_and_stops_real_pods_and_the_status_says_so(mesh):
+    for replicas in (3, 1):
+        mesh.cluster.admin.patch(deployment_of(mesh, "server-v2"), {"spec": {"replicas": replicas}})
+        eventually(lambda replicas=replicas: is_available(mesh, "server-v2", replicas), patience=40, words=mesh.logs)
+        eventually(lambda replicas=replicas: len(mesh.pods("server-v2-")) == replicas, patience=40, words=mesh.logs)
+        known = {one.name for one in commands.status().pods if one.state == "ready"}
+        assert {one["metadata"]["name"] for one in mesh.pods("server-v2-")} <= known
+
+
+def test_a_pod_that_is_deleted_drops_no_request_and_another_takes_its_place(mesh):
+    mesh.rule("VirtualService", {"hosts": ["server"], "http": [{"route": [to("v1")]}]})
+    mesh.cluster.admin.patch(deployment_of(mesh, "server-v1"), {"spec": {"replicas": 2}})
+    eventually(lambda: is_available(mesh, "server-v1", 2), patience=40, words=mesh.logs)
+    eventually(lambda: answered(mesh) == {"v1"})
+    victim = {"apiVersion": "v1", "kind": "Pod"} | mesh.pods("server-v1-")[0]
+    with load("client-v1", "http://server/", 10) as result:
+        mesh.cluster.admin.request("DELETE", path_of(victim), {"gracePeriodSeconds": 30})
+        eventually(lambda: uid_of(mesh, victim) not in {"", victim["metadata"]["uid"]}, patience=30, words=mesh.logs)
+        eventually(lambda: is_available(mesh, "server-v1", 2), patience=30, words=mesh.logs)
+    assert result["failures"] == []
+    assert result["counts"].keys() == {"v1"}
+
+
+def uid_of(mesh, pod):
+    return next((one["metadata"]["uid"] for one in mesh.pods(pod["metadata"]["name"])), "")
+
+
+def test_a_pod_that_somebody_writes_is_scheduled_and_ends_with_its_deletion(mesh):
+    container = {"name": "app", "image": "example/app", "ports": [{"containerPort": 8080}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": mesh.namespace, "name": "alone"}}
+    mesh.cluster.admin.create(pod | {"spec": {"containers": [container]}})
+    eventually(lambda: is_ready(mesh.cluster.admin.read(pod)), patience=40, words=mesh.logs)
+    assert mesh.cluster.admin.read(pod)["spec"]["nodeName"] == "pilotpy-lab"
+    assert mesh.run("alone", "cat", "/etc/hosts")
+    mesh.cluster.admin.request("DELETE", path_of(pod), {"gracePeriodSeconds": 30})
+    eventually(lambda: not mesh.pods("alone"), patience=40, words=mesh.logs)
+    eventually(lambda: "alone" not in {one.name for one in commands.status().pods}, words=mesh.logs)
+
+
+def is_ready(pod):
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))
+
+
+def test_nothing_is_made_in_a_namespace_that_was_not_labelled_for_it(mesh):
+    assert mesh.in_namespace("pods", mesh.elsewhere) == []
+    assert mesh.in_namespace("serviceaccounts", mesh.elsewhere) == []
+
+
+def test_what_belonged_to_a_deployment_goes_with_it(mesh):
+    mesh.cluster.admin.delete(deployment_of(mesh, "server-v2"))
+    eventually(lambda: not mesh.pods("server-v2-"), patience=40, words=mesh.logs)
+    sets = f"/apis/apps/v1/namespaces/{mesh.namespace}/replicasets"
+    left = [one for one in mesh.cluster.admin.request("GET", sets)["items"] if is_called(one, "server-v2-")]
+    assert left == []

@@ -161,9 +161,10 @@ class ClusterPlane:
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
-    def _ended(self, _: asyncio.Task[None]) -> None:
-        self._stirred.set()
-        self._ready.set()
+    def _ended(self, part: asyncio.Task[None]) -> None:
+        if part.cancelled() or part.exception() is not None:
+            self._stirred.set()
+            self._ready.set()
 
     async def _until(self, event: asyncio.Event) -> None:
         await event.wait()

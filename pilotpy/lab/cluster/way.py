@@ -54,7 +54,9 @@ def open_way(path: Path, host: str, port: int) -> Opened:
         listening.listen()
         keep = (listening.fileno(), reading)
         command = entry.program(__name__, [str(keep[0]), str(keep[1]), str(found[0]), str(port)])
-        subprocess.Popen(command, pass_fds=keep, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - ours
+        # Not our child: who asks for a lab may end while the lab lives on.
+        forked = ["setsid", "--fork", *command]
+        subprocess.run(forked, pass_fds=keep, stdin=subprocess.DEVNULL, check=True)  # noqa: S603 - our own program
     os.close(reading)
     return Opened(Way(str(path), host, str(found[0]), port), life)
 
