@@ -44,6 +44,7 @@ class Settings(NamedTuple):
     watched_namespace: str = ""  # the one whose objects are watched; empty: all
     ignored_resources: tuple[str, ...] = ()  # names or "*.GROUP" of what is not watched
     included_resources: tuple[str, ...] = ()  # and of what still is
+    unread: tuple[str, ...] = ()  # variables of istiod's that somebody set, and that say nothing here; sorted
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -63,6 +64,8 @@ class Settings(NamedTuple):
         for name, variable in _LISTS.items():
             if text := environment.get(variable):
                 found[name] = tuple(part.strip() for part in text.split(",") if part.strip())
+        known = {*_SPANS.values(), *_LISTS.values(), *(variable for _, variable, _ in _NUMBERS)}
+        found["unread"] = tuple(sorted(name for name in environment.keys() - known if _ISTIODS.fullmatch(name)))
         found |= {name: text for name, variable in _TEXTS.items() if (text := environment.get(variable))}
         return cls()._replace(**found)
 
@@ -95,6 +98,9 @@ _LISTS: Final = {
     "included_resources": "PILOT_INCLUDE_RESOURCES",
 }
 _BLOCKED: Final = "BLOCKED_CIDRS_IN_JWKS_URIS"
+
+# Kubernetes sets some for Services, as PILOT_SERVICE_HOST for one that is called pilot.
+_ISTIODS: Final = re.compile(r"PILOT_(?!(.*_)?(SERVICE_HOST|(SERVICE_)?PORT)(_|$)).+")
 
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}

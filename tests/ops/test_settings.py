@@ -32,6 +32,21 @@ def test_patience_with_other_clusters_is_a_setting():
     assert Settings.of({"PILOT_REMOTE_CLUSTER_TIMEOUT": "5s"}).remote_cluster_patience == timedelta(seconds=5)
 
 
+@pytest.mark.parametrize(
+    ("name", "unread"),
+    [
+        pytest.param("PILOT_ENABLE_STATUS", True, id="a switch that is not there"),
+        pytest.param("PILOT_DEBOUNCE_AFTER", False, id="one that is read"),
+        pytest.param("PILOT_IGNORE_RESOURCES", False, id="a list that is read"),
+        pytest.param("PILOT_SERVICE_HOST", False, id="what Kubernetes says of a Service"),
+        pytest.param("PILOT_PORT_15010_TCP_ADDR", False, id="and of a port of one"),
+        pytest.param("PILOTS", False, id="somebody else's"),
+    ],
+)
+def test_variables_of_istiods_that_say_nothing_are_told(name, unread):
+    assert Settings.of({name: "1s"}).unread == ((name,) if unread else ())
+
+
 def test_an_instance_bears_the_name_of_its_pod():
     assert Settings.of({"POD_NAME": "istiod-5d8"}).instance == "istiod-5d8"
 
