@@ -80,6 +80,20 @@ def test_a_kind_is_heard_in_the_version_that_is_installed(apiserver, plural, of,
     asyncio.run(story())
 
 
+def test_a_kind_in_a_version_that_nobody_reads_is_told_and_holds_up_nothing(apiserver):
+    async def story():
+        async with (
+            installed(apiserver, kind("backendtlspolicies", "BackendTLSPolicy", "v1alpha2")),
+            watching(apiserver) as watcher,
+        ):
+            assert watcher.cluster.is_synced
+            said = [one.message for one in watcher.cluster.findings if one.code == codes.UNHEARD]
+            name, versions = f"backendtlspolicies.{GROUP}", "installed in none of the versions v1, v1alpha3"
+            assert said == [f"{name} cannot be watched: {versions}"]
+
+    asyncio.run(story())
+
+
 def test_a_class_of_the_cluster_is_heard(apiserver):
     async def story():
         async with (

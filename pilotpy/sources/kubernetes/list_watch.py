@@ -72,6 +72,13 @@ class Listener(Protocol):
         """The server cannot be heard; it is asked again after a pause."""
 
 
+class _Absence(Enum):
+    """Why there is nothing to be heard."""
+
+    UNINSTALLED = "it is not installed"
+    UNREAD = "it is installed in other versions"
+
+
 class ListWatch:
     """Follows one collection."""
 
@@ -93,6 +100,7 @@ class ListWatch:
         self._count = count
         self._backoff = Backoff(random, timing.pause, timing.longest_pause)
         self._version = ""  # that was heard last; "": all is to be listed
+        self._known = False  # whether the listener was told once what there is
         self._api = collection.versions[0]
         self._paged = True
         self._look = asyncio.Event()
@@ -112,8 +120,8 @@ class ListWatch:
             except Refused as refused:
                 if refused.status == _GONE:
                     await self._expired()
-                elif refused.status == _NOT_FOUND and await self._is_absent():
-                    await self._absent()
+                elif refused.status == _NOT_FOUND and (absence := await self._absence()):
+                    await self._absent(absence)
                 else:
                     await self._troubled(refused, refused.retry_after)
             except Trouble as trouble:
@@ -130,10 +138,15 @@ class ListWatch:
         self._version = ""
         await asyncio.sleep(self._backoff.pause().total_seconds())
 
-    async def _absent(self) -> None:
+    async def _absent(self, absence: _Absence) -> None:
         """It is not installed: there is nothing, until somebody says to look again, or for a while."""
         self._version = ""
-        self._listener.listed([])
+        if absence is _Absence.UNINSTALLED or not self._known:
+            self._listener.listed([])
+            self._known = True
+        if absence is _Absence.UNREAD:
+            versions = ", ".join(self._collection.versions)
+            self._listener.troubled(Trouble(f"installed in none of the versions {versions}"))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._look.wait(), self._timing.absent.total_seconds())
 
@@ -174,6 +187,7 @@ class ListWatch:
         self._version = page.metadata.resource_version
         self._backoff.reset()
         self._count(Happened.LISTED)
+        self._known = True
         self._listener.listed(objects)
 
     async def _watch(self) -> None:
@@ -203,22 +217,24 @@ class ListWatch:
             self._version = wire.versioned(events[-1].object).metadata.resource_version or self._version
             self._backoff.reset()
 
-    async def _is_absent(self) -> bool:
-        """Whether the server says that it does not have the collection: a mere 404 may be that of somebody in between.
+    async def _absence(self) -> _Absence | None:
+        """How the server says that it does not have the collection: a mere 404 may be that of somebody in between.
 
         Kinds of the core are in every server.
         """
         group, versions = self._collection.group, self._collection.versions
         try:
             if self._collection.defined:
-                await self._connection.ask("GET", f"{_DEFINITIONS}/{self._collection.name}")
-            elif group:
-                return not wire.groups(await self._connection.ask("GET", _GROUPS)).serve(group, versions)
+                definition = await self._connection.ask("GET", f"{_DEFINITIONS}/{self._collection.name}")
+                return None if wire.definition(definition).serves(versions) else _Absence.UNREAD
+            if group and not wire.groups(await self._connection.ask("GET", _GROUPS)).serve(group, versions):
+                return _Absence.UNINSTALLED
         except Refused as refused:
-            return self._collection.defined and refused.status == _NOT_FOUND and refused.reason == "NotFound"
+            if self._collection.defined and refused.status == _NOT_FOUND and refused.reason == "NotFound":
+                return _Absence.UNINSTALLED
         except (Trouble, msgspec.DecodeError):
             pass
-        return False
+        return None
 
     @property
     def _path(self) -> str:

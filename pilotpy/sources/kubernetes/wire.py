@@ -61,6 +61,25 @@ class Groups(Wire, frozen=True):
         return any(one.version in versions for found in self.groups if found.name == group for one in found.versions)
 
 
+class _Served(Wire, frozen=True):
+    name: str
+    served: bool
+
+
+class _DefinitionSpec(Wire, frozen=True):
+    versions: tuple[_Served, ...]
+
+
+class Definition(Wire, frozen=True):
+    """A CustomResourceDefinition: in which versions a kind is served."""
+
+    spec: _DefinitionSpec
+
+    def serves(self, versions: Collection[str]) -> bool:
+        """Whether it is in one of some versions."""
+        return any(one.served and one.name in versions for one in self.spec.versions)
+
+
 class Event(Wire, frozen=True):
     """One line of a watch."""
 
@@ -156,6 +175,7 @@ def _decoded(of: type[W]) -> Callable[[bytes | msgspec.Raw], W]:
 
 page: Final = _decoded(Page)
 groups: Final = _decoded(Groups)
+definition: Final = _decoded(Definition)
 event: Final = _decoded(Event)
 versioned: Final = _decoded(Versioned)
 status: Final = _decoded(Status)

@@ -251,6 +251,32 @@ def test_what_is_not_installed_is_empty_and_looked_for_again():
     assert asked[3][0].endswith("/customresourcedefinitions/virtualservices.networking.istio.io")
 
 
+def definition(**versions):
+    """What an API server says of a kind, and whether it serves each version."""
+    served = [{"name": version, "served": served} for version, served in versions.items()]
+    return Answer(body=json.dumps({"metadata": {"name": "a"}, "spec": {"versions": served}}).encode())
+
+
+def test_what_is_installed_in_no_version_that_is_read_is_empty_and_that_is_told():
+    missing = [NOT_FOUND] * 3
+    other = definition(v1=False, v7=True)
+    found, _ = heard([*missing, other, listing("4", A), SILENCE], 3, ROUTES)
+    assert found == [["all"], ["installed in none of the versions v1, v1beta1, v1alpha3"], ["all", "a"]]
+
+
+def test_what_is_no_longer_installed_in_a_version_that_is_read_keeps_what_it_said():
+    missing = [NOT_FOUND] * 3
+    script = [listing("4", A), failure(410), *missing, definition(v7=True), listing("9", A), SILENCE]
+    found, _ = heard(script, 3, ROUTES)
+    assert found == [["all", "a"], ["installed in none of the versions v1, v1beta1, v1alpha3"], ["all", "a"]]
+
+
+def test_what_is_served_in_a_moment_is_asked_for_again():
+    missing = [NOT_FOUND] * 3
+    found, _ = heard([*missing, definition(v1beta1=True), listing("4", A), SILENCE], 2, ROUTES)
+    assert found == [["404 NotFound"], ["all", "a"]]
+
+
 def groups(**versions):
     """What an API server says that it serves."""
     found = [{"name": group, "versions": [{"version": version}]} for group, version in versions.items()]
