@@ -142,7 +142,7 @@ class Controllers:
         held = self._held.get(ref)
         if held is None or ref.kind not in _FED or held.meta.deleted or held.spec.finished:
             return None
-        namespace = held if ref.kind == "Namespace" else self._held.get(Ref("Namespace", "", ref.namespace))
+        namespace = self._held.get(Ref("Namespace", "", ref.namespace or ref.name))
         if namespace is None or namespace.meta.deleted or not self._takes_part(namespace):
             return None
         if held.spec.owner is not None and held.spec.owner.kind in WORKLOADS:
@@ -166,7 +166,9 @@ class Controllers:
         elif ref.kind == "Pod":
             yield from self._pod_kept(ref, held)
         elif ref.kind in WORKLOADS:
-            yield from self._workload_kept(ref, held)
+            namespace = self._held.get(Ref("Namespace", "", ref.namespace))
+            if namespace is not None and self._takes_part(namespace):
+                yield from self._workload_kept(ref, held)
 
     def _pod_kept(self, ref: Ref, held: Resource[Held]) -> Iterator[Write]:
         if not held.spec.payload.node_name:

@@ -23,7 +23,7 @@ from pilotpy.lab.cluster.caution import takes_part
 from pilotpy.lab.cluster.controllers import Controllers
 from pilotpy.lab.cluster.manifests import Manifests
 from pilotpy.lab.cluster.namespaces import Emptying
-from pilotpy.lab.cluster.objects import READ, SYSTEM
+from pilotpy.lab.cluster.objects import READ, SYSTEM, Held
 from pilotpy.lab.cluster.opening import answering, beware, furnish, logged_in
 from pilotpy.lab.cluster.order import ClusterOrder
 from pilotpy.lab.cluster.serving import Serving
@@ -63,8 +63,8 @@ class ClusterPlane:
             self.kubeconfig = str(self._server.kubeconfig)
         self._login = default_login(self.kubeconfig or None, order.context or None)
         self._connection = connection = Connection(self._login)
-        chosen = partial(takes_part, everywhere=order.own is not None)
-        self._controllers = Controllers(node.NODE, chosen, partial(datetime.now, UTC))
+        self._takes_part = partial(takes_part, everywhere=order.own is not None)
+        self._controllers = Controllers(node.NODE, self._takes_part, partial(datetime.now, UTC))
         self._writer = Writer(connection, self._wrote)
         self._tokens = Tokens(connection)
         self._own_token: set[Wanted] = set()
@@ -191,10 +191,13 @@ class ClusterPlane:
             elif change.ref.kind in _HELD:
                 held.append(change)
                 if change.new is not None:
-                    self._writer.know(change.ref, change.new.spec.uid)
-                if change.ref.kind == "Namespace" and change.new is not None and change.new.meta.deleted:
-                    self._emptying.begin(change.ref.name)
+                    self._heard(change.new)
         self._put(self._controllers.take(held))
+
+    def _heard(self, one: Resource[Held]) -> None:
+        self._writer.know(one.ref, one.spec.uid)
+        if one.ref.kind == "Namespace" and one.meta.deleted and self._takes_part(one):
+            self._emptying.begin(one.ref.name)
 
     def _believe(self, roots: str) -> None:
         """Give Pods the roots of the mesh, as a kubelet projects them."""
