@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol
 
 from pilotpy.model.resource import Finding
 from pilotpy.sources.change import Change
-from pilotpy.sources.common_services import CommonServices
 from pilotpy.sources.layers import Layers
 from pilotpy.sources.namespaces import Namespaces
+from pilotpy.sources.shared_services import SharedServices
 
 
 class Source(Protocol):
@@ -47,7 +47,7 @@ class Together:
         self._sources = sources
         self._layers: Layers[int] = Layers()
         self._namespaces = Namespaces(revision)
-        self._services = CommonServices()
+        self._services = SharedServices()
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -8,8 +8,8 @@ from pilotpy.model.mesh_networks import MESH_NETWORKS, MeshNetworks
 from pilotpy.model.resource import Meta, Resource
 from pilotpy.schema.mesh_config import mesh_networks
 from pilotpy.sources.change import Change, Origin
-from pilotpy.sources.common_services import CommonServices
 from pilotpy.sources.kubernetes.foreign import foreign
+from pilotpy.sources.shared_services import SharedServices
 from tests.mesh.world import resources
 
 
@@ -24,7 +24,7 @@ def networks(text: str) -> Resource[MeshNetworks]:
 def elsewhere(cluster: str, text: str, *, home: str = "") -> list[Resource[Any]]:
     """The objects of another cluster, and of the home cluster, as the mesh knows them."""
     changes = [*resources(home), *(foreign(one, cluster) for one in resources(text))]
-    merged = CommonServices().merged(Change(one.ref, Origin("", 0), None, one) for one in changes)
+    merged = SharedServices().merged(Change(one.ref, Origin("", 0), None, one) for one in changes)
     known = {change.ref: change.new for change in merged}
     return [one for one in known.values() if one is not None]
 

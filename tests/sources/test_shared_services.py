@@ -2,8 +2,8 @@
 
 from pilotpy.model.resource import Ref
 from pilotpy.sources.change import Change
-from pilotpy.sources.common_services import CommonServices
 from pilotpy.sources.kubernetes.foreign import foreign
+from pilotpy.sources.shared_services import SharedServices
 from tests.mesh.world import resources
 from tests.sources.test_namespaces import HERE
 
@@ -22,7 +22,7 @@ class Known:
     """What the mesh knows."""
 
     def __init__(self):
-        self._services = CommonServices()
+        self._services = SharedServices()
         self.objects = {}
 
     def say(self, one, cluster=""):

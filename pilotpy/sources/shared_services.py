@@ -20,7 +20,7 @@ from pilotpy.sources.layers import Layers
 _ELSEWHERE = "ServiceElsewhere"
 
 
-class CommonServices:
+class SharedServices:
     """What each cluster says of each Service."""
 
     def __init__(self) -> None:
