@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pilotpy.agent.capture_flags import Machine, Order
-from pilotpy.agent.rules import Capture, Family, Mode, Rule, restore_text, rules, tables
+from pilotpy.agent.rules import Rule, restore_text, rules, tables
+from pilotpy.agent.traffic_capture import Capture, Family, Mode
 
 _PROGRAMS = {Family.V4: "iptables", Family.V6: "ip6tables"}
 SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 
-from pilotpy.agent.rules import ALL, Capture, Mode
+from pilotpy.agent.traffic_capture import ALL, Capture, Mode
 
 _FORMS: Final = ("text", "json")
 _PORT: Final = re.compile(r"\d{1,5}(:\d{1,5})?")  # or a range, as iptables' --dport takes it

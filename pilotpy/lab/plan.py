@@ -28,7 +28,7 @@ from pilotpy.agent.node import (
     pod_addresses,
     preserves_client_address,
 )
-from pilotpy.agent.rules import ALL, Capture, Mode
+from pilotpy.agent.traffic_capture import ALL, Capture, Mode
 from pilotpy.lab.left_out import left_out
 from pilotpy.lab.news import MeshFacts
 from pilotpy.model.kubernetes import KubeService

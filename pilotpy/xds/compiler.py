@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pilotpy.compile.collection import Collection
@@ -24,9 +24,10 @@ from pilotpy.ops.instruments import Instruments
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.xds.lane import Lane
-from pilotpy.xds.names import NO_NAMES, Names
-from pilotpy.xds.publication import NOTHING_YET, Node, Publication, Unacceptable
+from pilotpy.xds.names import Names
+from pilotpy.xds.publication import Node, Publication, Unacceptable
 from pilotpy.xds.resource_type import ENDPOINT
+from pilotpy.xds.seat import Asked, LocalSeat
 
 _LOG: Final = logging.getLogger("pilotpy.compiler")
 _SLICE: Final = 0.02  # seconds of compiling between two turns of the loop
@@ -39,9 +40,6 @@ class Answers(NamedTuple):
     view: Query[[str], View]
     collections: Mapping[str, Collection]  # by type URL
     by_name: Mapping[str, Collection] = {}  # likewise, of those whose queries also take the names asked for, sorted
-
-
-Asked = tuple[Query[..., Any], tuple[Hashable, ...]]  # a query and its arguments
 
 
 class LocalCompiler:
@@ -313,52 +311,3 @@ class LocalCompiler:
 
     def _publication(self, trees: Mapping[str, Tree]) -> Publication:
         return Publication(self._complete, self._version, trees)
-
-
-class LocalSeat:
-    """Implements `publication.Seat`."""
-
-    def __init__(self, compiler: LocalCompiler, connection: str, wake: Callable[[], None]) -> None:
-        self.connection = connection
-        self.publication = NOTHING_YET
-        self.asked: dict[str, Asked] = {}  # by type URL
-        self.fresh: dict[str, Tree] = {}  # not yet published, by type URL
-        self.moving = False  # the view changed: what is fresh belongs together
-        self._compiler = compiler
-        self._wake = wake
-        self._wanted: dict[str, Names] = {}
-        self._view: View | None = None
-
-    def want(self, type_url: str, names: Names = NO_NAMES) -> None:
-        """Ask for a type; see `Seat.want`."""
-        if self._wanted.get(type_url) is not names:  # equal names are one object
-            self._wanted[type_url] = names
-            if self._view is not None:
-                self._turn_to(type_url, self._view)
-
-    def leave(self) -> None:
-        """Give the place back."""
-        self._compiler.leave(self)
-
-    def moved(self, view: View) -> None:
-        """The proxy's view is another one."""
-        if view == self._view:
-            return
-        self.moving = self._view is not None
-        self._view = view
-        for url in self._wanted:
-            self._turn_to(url, view)
-
-    def publish(self, publication: Publication) -> None:
-        """Hand a publication to the edge."""
-        self.publication = publication
-        self._wake()
-
-    def _turn_to(self, url: str, view: View) -> None:
-        asked, before = self._compiler.asked(url, view, self._wanted[url]), self.asked.get(url)
-        if asked == before or asked is None:
-            return
-        self.asked[url] = asked
-        self._compiler.hold(asked, self, url)
-        if before is not None:
-            self._compiler.release(before, self, url)

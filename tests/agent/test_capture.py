@@ -10,7 +10,7 @@ import pytest
 
 from pilotpy.agent import capture as capturing
 from pilotpy.agent.capture_flags import Machine, order
-from pilotpy.agent.rules import Capture, Mode
+from pilotpy.agent.traffic_capture import Capture, Mode
 
 SIDECAR = Capture(
     inbound_ports=("*",), inbound_ports_excluded=("15090",), outbound_ranges=("*",), interfaces_excluded=("eth9",)

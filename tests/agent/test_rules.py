@@ -8,7 +8,8 @@ import pytest
 
 from pilotpy.agent.capture import run
 from pilotpy.agent.capture_flags import Machine, order
-from pilotpy.agent.rules import Capture, Family, Mode, restore_text, rules, tables
+from pilotpy.agent.rules import restore_text, rules, tables
+from pilotpy.agent.traffic_capture import Capture, Family, Mode
 
 CASES = Path(__file__).parents[3] / "shared" / "conformance" / "iptables" / "sidecar_iptables.json"
 

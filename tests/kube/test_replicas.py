@@ -18,6 +18,7 @@ from tests.authority.plane import CREATE, Workload, bearer
 from tests.kube.plane import QUICK, roots_in
 from tests.kube.test_keys import Shop
 from tests.kube.waiting import soon
+from tests.waiting import until
 from tests.xds.client import OPTIONS, Client, node_id, resources_in
 from tests.xds.test_edge import asynchronous
 
@@ -68,14 +69,14 @@ async def leader(apiserver, system):
 
 
 class Asking:
-    """A workload that asks for certificate after certificate, of whatever replica answers."""
+    """A workload that asks for certificate after certificate, of one replica until it does not answer."""
 
-    def __init__(self, replicas, token, roots):
-        self.replicas, self.token, self.roots = replicas, token, roots
+    def __init__(self, replicas, token, roots, first=0):
+        self.replicas, self.token, self.roots, self.first = replicas, token, roots, first
         self.given, self.longest = 0, 0.0
 
     async def run(self):
-        now, workload, turn = asyncio.get_running_loop().time, Workload(), 0
+        now, workload, turn = asyncio.get_running_loop().time, Workload(), self.first
         while True:
             asked = now()
             while not await self._given(self.replicas[turn % len(self.replicas)], workload):
@@ -101,7 +102,13 @@ class Asking:
 
 
 async def configured(replica, shop, roots):
-    """A proxy that holds its clusters, and what they are called."""
+    """A proxy that holds its clusters, and what they are called; as one that is refused it comes again."""
+    return await until(
+        lambda: connected(replica, shop, roots), patience=60, passing=(grpc.aio.AioRpcError, AssertionError)
+    )
+
+
+async def connected(replica, shop, roots):
     client = Client(
         "",
         node_id("web", shop.name),
@@ -109,8 +116,12 @@ async def configured(replica, shop, roots):
         channel=replica.channel(roots),
         headers=bearer(shop.token()),
     )
-    await client.ask(CLUSTER)
-    return client, set(resources_in(await client.response(20)))
+    try:
+        await client.ask(CLUSTER)
+        return client, set(resources_in(await client.response(20)))
+    except BaseException:
+        await client.close()
+        raise
 
 
 @pytest.mark.timeout(180)
@@ -126,7 +137,7 @@ async def test_a_leader_killed_under_load_is_followed_within_its_lease_and_nobod
         first = await leader(apiserver, system)
         leading, following = sorted(replicas, key=lambda one: one.name != first)
         proxies = [await configured(one, shop, roots) for one in (leading, following)]
-        workloads = [Asking(replicas, shop.token(), roots) for _ in range(4)]
+        workloads = [Asking(replicas, shop.token(), roots, number) for number in range(4)]
         tasks = [asyncio.create_task(one.run()) for one in workloads]
         try:
             await soon(lambda: all(one.given for one in workloads))
@@ -137,7 +148,8 @@ async def test_a_leader_killed_under_load_is_followed_within_its_lease_and_nobod
             waited = asyncio.get_running_loop().time() - killed
             given = [one.given for one in workloads]
             await soon(lambda: all(one.given > before for one, before in zip(workloads, given, strict=True)))
-            assert not [task for task in tasks if task.done()]
+            for task in tasks:
+                assert not task.done(), task.exception()
         finally:
             for task in tasks:
                 task.cancel()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pilotpy.agent.bootstrap import Address
-from pilotpy.agent.rules import Mode
+from pilotpy.agent.traffic_capture import Mode
 from pilotpy.lab.news import MeshFacts
 from pilotpy.lab.plan import plan
 from pilotpy.model.pod import Container, ContainerPort, EnvVar, EnvVarSource, FieldRef
