@@ -10,10 +10,12 @@ from pilotpy.compile.encoded import Tree, differences
 from pilotpy.compile.endpoints import assignments
 from pilotpy.engine import Engine, Put
 from pilotpy.mesh.kinds import KIND_OF, PROXIES
+from pilotpy.mesh.network_gateways import HOST_ADDRESSES
 from pilotpy.mesh.proxy import Proxy, proxy_from_node
 from pilotpy.mesh.views import view
 from pilotpy_protos.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from tests.compile.upstreams import CLIENT, REVIEWS_SERVICE, rule, workloads
+from tests.mesh.networks import elsewhere, gateway, networks, root_namespace
 from tests.mesh.world import resources
 
 ENTRY = """
@@ -40,9 +42,20 @@ TEXTS = [
     rule("{loadBalancer: {simple: PASSTHROUGH}}"),
     rule("{connectionPool: {tcp: {maxConnections: 5}}}", host="*.default.svc.cluster.local"),
     rule("{outlierDetection: {}}", host="*.example.com", subsets="[{name: v1, labels: {version: v1}}]"),
+    workloads(("v1", "us/east/a", "ready: true"), ("v1", "eu/north/a", "ready: true")).replace(
+        "labels: {app", "labels: {topology.istio.io/network: far, security.istio.io/tlsMode: istio, app"
+    ),
+    gateway("far", "203.0.113.9"),
+    root_namespace("near"),
+]
+OBJECTS = [
+    *map(resources, TEXTS),
+    [networks("networks: {far: {endpoints: [{fromCidr: 10.1.0.0/24}], gateways: [{address: gw.example, port: 443}]}}")],
+    elsewhere("east", "---".join((workloads(("v1", "us/east/b", "ready: true")), gateway("far", "203.0.113.8")))),
 ]
 WRITES = [
-    [Put(KIND_OF[one.ref.kind], (one.ref.namespace, one.ref.name), one) for one in resources(text)] for text in TEXTS
+    [Put(HOST_ADDRESSES, ("gw.example",), ("203.0.113.1", "203.0.113.2"))],
+    *([Put(KIND_OF[one.ref.kind], (one.ref.namespace, one.ref.name), one) for one in objects] for objects in OBJECTS),
 ]
 CHANGES = st.sampled_from(WRITES) | st.sampled_from(WRITES).map(lambda puts: [put._replace(value=None) for put in puts])
 
