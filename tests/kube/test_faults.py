@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from asyncio import to_thread
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 from random import Random
 
 import pytest
@@ -21,7 +22,9 @@ from pilotpy.sources.together import Together
 from tests.kube.cluster import Refused
 from tests.kube.front import fronted
 from tests.kube.objects import config_map, definition, service, virtual_service
+from tests.kube.plane import QUICK as SHORT
 from tests.kube.plane import roots_in
+from tests.kube.test_replicas import LEASE, leader, replica
 from tests.kube.test_root_certificates import ROOTS, kept
 from tests.kube.watching import TIMING
 from tests.sources.following import Follower
@@ -272,3 +275,32 @@ async def test_roots_that_a_replica_wrote_before_it_was_killed_are_completed_by_
             await until(lambda one=one: roots_in(apiserver, one) == ROOTS)
         assert second.writes.count("created") <= len(namespaces) - len(held) + 8, "what is there is not written again"
         assert "failed" not in second.writes
+
+
+@pytest.mark.timeout(120)
+@asynchronous
+async def test_a_leader_that_stood_still_finds_that_it_no_longer_leads(apiserver, repository):
+    system = apiserver.namespace("system-")
+    metadata = {"namespace": system, "name": LEASE}
+    one = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
+    async with AsyncExitStack() as stack:
+        started = (stack.enter_async_context(replica(apiserver, system, name, repository)) for name in ("one", "two"))
+        replicas = await asyncio.gather(*started)
+        first = await until(lambda: leader(apiserver, system), passing=Refused)
+        leading, waiting = sorted(replicas, key=lambda one: one.name != first)
+
+        async def followed():
+            return await leader(apiserver, system) == waiting.name
+
+        leading.process.send_signal(signal.SIGSTOP)
+        await until(followed)
+        leading.process.send_signal(signal.SIGCONT)
+
+        def renewed():
+            spec = apiserver.admin.read(one)["spec"]
+            return datetime.fromisoformat(spec["renewTime"]) - datetime.fromisoformat(spec["acquireTime"])
+
+        taken = apiserver.admin.read(one)["spec"]["leaseTransitions"]
+        await until(lambda: renewed() > 3 * SHORT.duration)
+        assert await followed()
+        assert apiserver.admin.read(one)["spec"]["leaseTransitions"] == taken
