@@ -132,7 +132,7 @@ class Cluster:
 
     def restart(self, *, compacted: bool = False) -> None:
         """End the API server and start it again; compacted, watches can no longer go on where they were."""
-        self.server.stop()
+        self.server.stop(patience=3)  # it would wait a minute for those who watch
         if compacted:
             self.compact()
         self.server.start()
