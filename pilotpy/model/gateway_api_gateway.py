@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
-from pilotpy.model.gateway_api_listener import Listeners
+from pilotpy.model.gateway_api_listener import FrontendValidation, Listeners
 from pilotpy.model.gateway_api_names import AnnotationValue, LabelValue, ObjectName, PortNumber
-from pilotpy.model.gateway_api_references import LocalObjectReference, ObjectReference, SecretObjectReference
+from pilotpy.model.gateway_api_references import LocalObjectReference, SecretObjectReference
 from pilotpy.model.label_selector import LabelSelector
 from pilotpy.model.message import Declared
 
@@ -65,13 +65,6 @@ class GatewayBackendTLS(Declared, frozen=True):
     client_certificate_ref: SecretObjectReference | None = None
 
 
-class FrontendValidation(Declared, frozen=True):
-    """Which certificates clients have to show."""
-
-    ca_certificate_refs: Annotated[tuple[ObjectReference, ...], Meta(min_length=1, max_length=16)]
-    mode: Literal["AllowValidOnly", "AllowInsecureFallback"] = "AllowValidOnly"
-
-
 class FrontendTLSConfig(Declared, frozen=True):
     """How HTTPS listeners take clients."""
 
@@ -108,4 +101,5 @@ class Gateway(Declared, frozen=True):
     infrastructure: GatewayInfrastructure | None = None
     allowed_listeners: AllowedListeners | None = None  # None: no ListenerSet
     tls: GatewayTLS | None = None
+    backend_tls: GatewayBackendTLS | None = field(default=None, name="backendTLS")  # now tls.backend; up to 1.3
     default_scope: Literal["All", "None"] | None = None  # All: for routes that use default Gateways

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from pilotpy.model.gateway_api_names import AnnotationValue, Group, Hostname, Kind, PortNumber, SectionName
-from pilotpy.model.gateway_api_references import GROUP, SecretObjectReference
+from pilotpy.model.gateway_api_references import GROUP, ObjectReference, SecretObjectReference
 from pilotpy.model.label_selector import LabelSelector
 from pilotpy.model.message import Declared
 
@@ -27,11 +27,19 @@ Protocol = Annotated[
 ]
 
 
+class FrontendValidation(Declared, frozen=True):
+    """Which certificates clients have to show."""
+
+    ca_certificate_refs: Annotated[tuple[ObjectReference, ...], Meta(min_length=1, max_length=16)]
+    mode: Literal["AllowValidOnly", "AllowInsecureFallback"] = "AllowValidOnly"
+
+
 class ListenerTLS(Declared, frozen=True):
     """How a listener takes TLS."""
 
     mode: Literal["Terminate", "Passthrough"] = "Terminate"
     certificate_refs: Annotated[tuple[SecretObjectReference, ...], Meta(max_length=64)] = ()
+    frontend_validation: FrontendValidation | None = None  # now the Gateway's tls.frontend; up to 1.3
     options: Annotated[Mapping[str, AnnotationValue], Meta(max_length=16)] = {}  # that only an implementation knows
 
 

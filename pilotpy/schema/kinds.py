@@ -161,6 +161,7 @@ SCHEMAS: Final = {(schema.group, schema.kind): schema for schema in _SCHEMAS}
 """By group and kind: a Gateway is one of Istio's or one of the Gateway API's."""
 
 RECOGNISED: Final = {
+    "gateway.networking.k8s.io": frozenset({"BackendLBPolicy"}),
     "gateway.networking.x-k8s.io": frozenset({"XBackend", "XBackendTrafficPolicy", "XListenerSet", "XMesh"}),
     "multicluster.x-k8s.io": frozenset({"ServiceExport", "ServiceImport"}),
 }

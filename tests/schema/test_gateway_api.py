@@ -112,6 +112,15 @@ def test_older_versions_are_read_as_they_were(version, spec):
     assert right("TLSRoute", spec, f"gateway.networking.k8s.io/{version}").spec.rules[0].backend_refs[0].name == "a"
 
 
+def test_what_gateways_said_of_certificates_before_is_read():
+    listener = "{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: c}], frontendValidation: %s}}"
+    roots = "{caCertificateRefs: [{group: '', kind: ConfigMap, name: roots}]}"
+    backends = "backendTLS: {clientCertificateRef: {name: c}}"
+    spec = right("Gateway", f"{{gatewayClassName: istio, listeners: [{listener % roots}], {backends}}}").spec
+    assert spec.listeners[0].tls.frontend_validation.ca_certificate_refs[0].name == "roots"
+    assert spec.backend_tls.client_certificate_ref.kind == "Secret"
+
+
 def listeners(*written):
     return f"{{gatewayClassName: istio, listeners: [{', '.join(written)}]}}"
 
