@@ -61,7 +61,10 @@ class RunningPod:
 
     async def end(self, *, drain: bool) -> None:
         """Let open connections finish if ``drain``, then end everything."""
-        self._reach(PodState.TERMINATING)
+        if self.finished.is_set():
+            self.state = PodState.TERMINATING  # nobody ends it: it came to its end
+        else:
+            self._reach(PodState.TERMINATING)
         if drain and self.plan.start is not None:
             await self._drained(drain_time(self.plan.grace))
         self._living.cancel()
