@@ -31,6 +31,7 @@ from pilotpy.sources.kubernetes.wire import JSON, Status
 
 PATIENCE: Final = timedelta(seconds=60)
 _CONNECT: Final = timedelta(seconds=10)
+_LONGEST_PAUSE: Final = timedelta(minutes=1)  # that a server may ask for: nobody is deaf for an hour at a word
 _LONGEST_LINE: Final = 64 * 2**20  # etcd takes objects of 1.5 MiB; a server that sends more means no good
 
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -290,5 +291,5 @@ def _refusal(answer: aiohttp.ClientResponse, body: bytes) -> Refused:
 
 def _retry_after(text: str) -> timedelta | None:
     if text.isascii() and text.isdigit():
-        return timedelta(seconds=min(int(text), 3600))
+        return timedelta(seconds=min(int(text), _LONGEST_PAUSE.total_seconds()))
     return None

@@ -99,6 +99,7 @@ class ListWatch:
         self._random = random
         self._count = count
         self._backoff = Backoff(random, timing.pause, timing.longest_pause)
+        self._expiries = Backoff(random, timing.pause, timing.longest_pause)  # between lists, if no watch follows them
         self._version = ""  # that was heard last; "": all is to be listed
         self._known = False  # whether the listener was told once what there is
         self._api = collection.versions[0]
@@ -136,7 +137,7 @@ class ListWatch:
         self._count(Happened.EXPIRED)
         self._paged = self._version != ""  # pages that outlive their version are asked for all in one
         self._version = ""
-        await asyncio.sleep(self._backoff.pause().total_seconds())
+        await asyncio.sleep(self._expiries.pause().total_seconds())
 
     async def _absent(self, absence: _Absence) -> None:
         """It is not installed: there is nothing, until somebody says to look again, or for a while."""
@@ -216,6 +217,7 @@ class ListWatch:
         if events:
             self._version = wire.versioned(events[-1].object).metadata.resource_version or self._version
             self._backoff.reset()
+            self._expiries.reset()
 
     async def _absence(self) -> _Absence | None:
         """How the server says that it does not have the collection: a mere 404 may be that of somebody in between.

@@ -77,6 +77,7 @@ def test_who_is_refused_twice_is_told():
         (failure(409, "AlreadyExists"), 409, "AlreadyExists", None),
         (failure(429, "TooManyRequests", Retry_After="7"), 429, "TooManyRequests", timedelta(seconds=7)),
         (failure(503, Retry_After="soon"), 503, "", None),
+        (failure(503, Retry_After="86400"), 503, "", timedelta(minutes=1)),
         (Answer(502, b"<html>bad gateway</html>"), 502, "", None),
         (Answer(500, b""), 500, "", None),
     ],

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from datetime import timedelta
 from random import Random
 
@@ -49,7 +50,7 @@ class Ear:
         self.hear([str(trouble).partition(":")[0]])
 
 
-def heard(script, words, collection=CONFIG_MAPS, counted=None, ear=None):
+def heard(script, words, collection=CONFIG_MAPS, *, counted=None, ear=None, timing=QUICK):
     """What is heard of a script until there are so many words, and what the server was asked."""
 
     ear = ear or Ear()
@@ -59,7 +60,7 @@ def heard(script, words, collection=CONFIG_MAPS, counted=None, ear=None):
         ear.words = words
         async with server.running(), connected(server.login) as connection:
             count = (lambda what: None) if counted is None else counted.append
-            loop = ListWatch(connection, collection, ear, timing=QUICK, random=Random(1), count=count)
+            loop = ListWatch(connection, collection, ear, timing=timing, random=Random(1), count=count)
             task = asyncio.create_task(loop.run())
             try:
                 await asyncio.wait_for(ear.enough.wait(), 10)
@@ -226,6 +227,13 @@ def test_pages_that_outlive_their_version_are_asked_for_in_one():
     assert found == [["all", "a", "b"]]
     assert ["limit" in query for _, query in asked[:3]] == [True, True, False]
     assert counted == [Happened.EXPIRED, Happened.LISTED]
+
+
+def test_a_server_that_finds_every_version_too_old_is_asked_for_all_ever_less_often():
+    began = time.monotonic()
+    script = [one for _ in range(5) for one in (listing("4", A), failure(410, "Expired"))] + [listing("5", A)]
+    heard(script, 6, timing=QUICK._replace(pause=timedelta(seconds=0.05), longest_pause=timedelta(seconds=5)))
+    assert time.monotonic() - began > 0.5 * (0.05 + 0.1 + 0.2 + 0.4 + 0.8)
 
 
 def test_a_watch_asks_for_bookmarks_and_for_an_end():
