@@ -59,6 +59,7 @@ class _Entries(msgspec.Struct):
     revoked: list[_RevokedEntry] = []
     banned: list[str] = []
     crl_number: int = 0
+    names: dict[str, datetime] = {}
     form: int = 1
 
 
@@ -83,6 +84,7 @@ def files_of(state: State) -> dict[str, bytes]:
         ],
         sorted(revocations.banned),
         revocations.number,
+        dict(sorted(revocations.names.items())),
     )
     files[_JOURNAL] = msgspec.json.format(msgspec.json.encode(journal))
     return files
@@ -117,7 +119,7 @@ def state_of(files: Mapping[str, bytes], now: datetime) -> State | None:
         raise StorageError(f"{_JOURNAL}: {len(active)} active and {len(next_)} prepared signers")
     return State(
         Slots(active[0], next_[0] if next_ else None, tuple(old)) if found else None,
-        Revocations(certificates, frozenset(journal.banned), journal.crl_number),
+        Revocations(certificates, frozenset(journal.banned), journal.crl_number, journal.names),
         _token_key(files),
     )
 

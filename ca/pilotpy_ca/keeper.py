@@ -62,6 +62,7 @@ class Keeper:
         self._script = Script(terms)
         self._pruned = now
         self._lines = len(self.ledger)
+        self._owed: tuple[Revoked, ...] = ()  # of names that another process revoked, which did not know of these
         given = self._plugged.load(now) if self._plugged else None
         self._state, self._version = self._stored(now, make_root=given is None)
         slots = Slots.first(given.signer, now) if given else self._state.slots
@@ -87,7 +88,7 @@ class Keeper:
 
     def tick(self, now: datetime) -> tuple[Event, ...]:
         """Do what is due. Raises `StorageError` if a step could not be stored: it was not taken, ask again."""
-        events = list(self._follow(now))
+        events = [*self._follow(now), *self._revoke_owed()]
         while step := self._script.next_step(self.authority.slots, self.evidence, now):
             self._commit(slots=step.slots)
             events.append(Event(step.done, step.signer_id))
@@ -167,10 +168,12 @@ class Keeper:
             revoked = [Revoked(one.serial, one.signer_id, now, one.ends, reason) for one in found]
             revoked = revoked or [Revoked(what, "", now, ends, reason)]
         else:
-            revoked = [Revoked(one.serial, one.signer_id, now, one.ends, reason) for one in self.ledger.valid(what)]
+            revoked = self._valid(what, now, reason)
             if not revoked and not ban:
                 raise RotationError(f"{what} has no certificate that is still valid")
         revocations = self.authority.revocations.adding(revoked)
+        if isinstance(what, str):
+            revocations = revocations.naming(what, now)
         events = [Event("revoked", f"{one.serial:x}", reason) for one in revoked]
         if ban and isinstance(what, str):
             revocations = revocations.banning(what)
@@ -207,10 +210,24 @@ class Keeper:
         found = state_of(stored.files, now)
         if found is None or (found.slots is None and self._plugged is None):
             raise StorageError("the stored keys are gone; those from before stay in force until this process ends")
+        known = self.authority.revocations.names
+        names = [name for name, at in found.revocations.names.items() if known.get(name) != at]
+        self._owed += tuple(one for name in names for one in self._valid(name, now))
         self._state, self._version = found, stored.version
         slots = found.slots if self._plugged is None else None
         self._adopt(slots or self.authority.slots, found.revocations)
         return (Event("taken", self.authority.slots.active.signer.id, f"version {stored.version}"),)
+
+    def _valid(self, name: str, now: datetime, reason: str = "") -> list[Revoked]:
+        return [Revoked(one.serial, one.signer_id, now, one.ends, reason) for one in self.ledger.valid(name)]
+
+    def _revoke_owed(self) -> list[Event]:
+        """Revoke what was given here, and was not known to whoever revoked all of a name."""
+        missing = [one for one in self._owed if one.serial not in self.authority.revocations.certificates]
+        if missing:
+            self._commit(revocations=self.authority.revocations.adding(missing))
+        self._owed = ()
+        return [Event("revoked", f"{one.serial:x}", "with all of its name") for one in missing]
 
     def close(self) -> None:
         """Write down what was held back, as far as possible."""

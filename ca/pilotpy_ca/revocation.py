@@ -36,6 +36,7 @@ class Revocations(NamedTuple):
     certificates: Mapping[int, Revoked] = {}
     banned: frozenset[str] = frozenset()
     number: int = 0  # of the CRLs: grows with every change
+    names: Mapping[str, datetime] = {}  # all of whose certificates were revoked of late, and when
 
     def adding(self, revoked: Iterable[Revoked]) -> Revocations:
         """With more certificates."""
@@ -51,10 +52,18 @@ class Revocations(NamedTuple):
         """With a name that gets no more certificates, or gets them again."""
         return self._replace(banned=self.banned | {name} if banned else self.banned - {name})
 
+    def naming(self, name: str, at: datetime) -> Revocations:
+        """With a name all of whose certificates are revoked: also those that only another process knows of."""
+        return self._replace(names={**self.names, name: at})
+
     def pruned(self, now: datetime) -> Revocations:
-        """Without certificates that ended more than a day ago, so that clocks have no say in it."""
-        kept = {number: one for number, one in self.certificates.items() if one.ends > now - timedelta(days=1)}
-        return self if len(kept) == len(self.certificates) else self._replace(certificates=kept, number=self.number + 1)
+        """Without certificates that ended more than a day ago, so that clocks have no say in it; likewise names."""
+        yesterday = now - timedelta(days=1)
+        kept = {number: one for number, one in self.certificates.items() if one.ends > yesterday}
+        names = {name: at for name, at in self.names.items() if at > yesterday}
+        if len(kept) == len(self.certificates):
+            return self if len(names) == len(self.names) else self._replace(names=names)
+        return self._replace(certificates=kept, number=self.number + 1, names=names)
 
 
 def crl(signer: Signer, revocations: Revocations, now: datetime) -> bytes | None:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import pytest
 from cryptography import x509
 
-from pilotpy_ca.errors import RotationError
+from pilotpy_ca.errors import RotationError, StorageError
 from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_ca.ledger_file import LedgerFile
-from tests.ca.scenery import CSR, DAY, HTTPBIN, SLEEP, TERMS, MemoryStorage, below, cacerts, keeper, root, written
+from tests.ca.scenery import CSR, DAY, HTTPBIN, NOW, SLEEP, TERMS, MemoryStorage, below, cacerts, keeper, root, written
 
 
 @pytest.fixture
@@ -182,3 +182,25 @@ def test_revoked_twice_is_revoked_once(now):
     number = kept.authority.revocations.number
     kept.revoke(chain.serial, now)
     assert kept.authority.revocations.number == number
+
+
+def test_who_revokes_a_name_revokes_what_another_process_of_the_authority_gave_meanwhile():
+    storage = MemoryStorage()
+    one, two = keeper(storage), keeper(storage)
+    given = [kept.authority.issue(CSR, [SLEEP], None, NOW).serial for kept in (one, two)]
+    other = two.authority.issue(CSR, [HTTPBIN], None, NOW).serial
+    one.revoke(SLEEP, NOW)
+    two.take(storage.load(), NOW)
+    later = two.authority.issue(CSR, [SLEEP], None, NOW).serial
+    storage.full = True
+    with pytest.raises(StorageError):
+        two.tick(NOW)
+    storage.full = False
+    assert [event.what for event in two.tick(NOW)] == ["revoked"]
+    one.take(storage.load(), NOW)
+    for kept in (one, two, keeper(storage)):
+        assert set(kept.authority.revocations.certificates) == set(given)
+    assert not {other, later} & set(given)
+    assert two.tick(NOW) == one.tick(NOW) == ()
+    one.tick(NOW + 2 * DAY)
+    assert not one.authority.revocations.names, "by then everybody has heard of it"
