@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,12 +17,12 @@ from pilotpy.engine import Put
 from pilotpy.mesh.network_gateways import HOST_ADDRESSES, wanted_hosts
 from pilotpy.ops.logs import fields
 from pilotpy.xds.compiler import LocalCompiler
+from pilotpy.xds.keeper import Keeper, keeping
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
 
 _LOG: Final = logging.getLogger("pilotpy.hosts")
-_PATIENCE: Final = 10.0  # seconds that a start waits for addresses
 _LONGEST: Final = 5.0  # seconds that a question may take
 
 
@@ -48,41 +48,17 @@ Resolve = Callable[[str], Awaitable[Answer]]
 Write = Callable[[list[Put], list[str]], None]
 
 
-class HostKeeper:
-    """Resolves the names that are wanted, for as long as they are. Belongs to one event loop."""
+class HostKeeper(Keeper[str]):
+    """Resolves the names that are wanted, for as long as they are."""
 
     def __init__(self, resolve: Resolve, write: Write, lives: Lives | None = None) -> None:
         """`resolve` raises `Unanswered`."""
+        super().__init__()
         self._resolve = resolve
         self._write = write
         self._lives = lives or Lives()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._tried: dict[str, asyncio.Event] = {}
 
-    def want(self, hosts: tuple[str, ...]) -> None:
-        """Keep these, and no others."""
-        for host in self._tasks.keys() - set(hosts):
-            self._tasks.pop(host).cancel()
-            del self._tried[host]
-            self._put(host, None)
-        for host in hosts:
-            if host not in self._tasks:
-                self._tried[host] = asyncio.Event()
-                self._tasks[host] = asyncio.create_task(self._keep(host), name=f"addresses of {host}")
-
-    async def first_round(self) -> None:
-        """Wait until everything wanted now has been asked for once."""
-        await asyncio.gather(*(event.wait() for event in self._tried.values()))
-
-    async def close(self) -> None:
-        """Resolve no more."""
-        tasks = tuple(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._tasks.clear()
-
-    async def _keep(self, host: str) -> None:
+    async def _keep(self, host: str, tried: asyncio.Event) -> None:
         known: tuple[str, ...] = ()
         while True:
             life = self._lives.shortest
@@ -95,8 +71,11 @@ class HostKeeper:
                 if found.addresses != known:
                     known = found.addresses
                     self._put(host, known)
-            self._tried[host].set()
+            tried.set()
             await asyncio.sleep(life.total_seconds())
+
+    def _forget(self, host: str) -> None:
+        self._put(host, None)
 
     def _put(self, host: str, addresses: tuple[str, ...] | None) -> None:
         self._write([Put(HOST_ADDRESSES, (host,), addresses)], [f"addresses of {host}"])
@@ -126,12 +105,10 @@ async def looked_up(host: str, resolver: Resolver) -> Answer:
     return Answer(tuple(sorted(addresses)), timedelta(seconds=min(lives)))
 
 
-@contextlib.asynccontextmanager
-async def keeping_hosts(compiler: LocalCompiler, resolver: Resolver | None = None) -> AsyncIterator[None]:
-    """Keep the addresses that the compiler's answers want; at first, wait for them a while.
-
-    A control plane that starts must not send around gateways that its predecessor knew.
-    """
+def keeping_hosts(
+    compiler: LocalCompiler, resolver: Resolver | None = None
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """Keep the addresses that the compiler's answers want. Proxies must not be sent around gateways meanwhile."""
 
     async def resolve(host: str) -> Answer:
         nonlocal resolver
@@ -145,13 +122,4 @@ async def keeping_hosts(compiler: LocalCompiler, resolver: Resolver | None = Non
                 raise Unanswered(str(why)) from why
         return await looked_up(host, resolver)
 
-    await compiler.caught_up()
-    keeper = HostKeeper(resolve, compiler.submit)
-    compiler.act_on(wanted_hosts, keeper.want)
-    try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                await keeper.first_round()
-        yield
-    finally:
-        await keeper.close()
+    return keeping(compiler, wanted_hosts, HostKeeper(resolve, compiler.submit))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -20,6 +20,7 @@ from pilotpy.ops.logs import fields
 from pilotpy.ops.metrics import Metrics
 from pilotpy.xds.compiler import LocalCompiler
 from pilotpy.xds.jwks import Door, Refused, fetched
+from pilotpy.xds.keeper import Keeper, keeping
 
 _LOG: Final = logging.getLogger("pilotpy.jwks")
 _AT_ONCE: Final = 16  # fetches
@@ -33,62 +34,42 @@ class Rhythm(NamedTuple):
     longest: timedelta = timedelta(minutes=60)
 
 
-_PATIENCE: Final = 10.0  # seconds that a start waits for keys
-
 Fetch = Callable[[KeySource], Awaitable[str]]
 Write = Callable[[list[Put], list[str]], None]
 
 
-class KeyKeeper:
-    """Fetches what is wanted, for as long as it is. Belongs to one event loop."""
+class KeyKeeper(Keeper[KeySource]):
+    """Fetches what is wanted, for as long as it is."""
 
     def __init__(self, fetch: Fetch, write: Write, metrics: Metrics, rhythm: Rhythm | None = None) -> None:
+        super().__init__()
         self._fetch = fetch
         self._write = write
         self._metrics = metrics
         self._rhythm = rhythm or Rhythm()
         self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._tasks: dict[KeySource, asyncio.Task[None]] = {}
-        self._tried: dict[KeySource, asyncio.Event] = {}
 
-    def want(self, sources: tuple[KeySource, ...]) -> None:
-        """Keep these, and no others."""
-        for source in self._tasks.keys() - set(sources):
-            self._tasks.pop(source).cancel()
-            del self._tried[source]
-            self._write([Put(KEY_SETS, (source,), None)], [f"keys of {source}"])
-        for source in sources:
-            if source not in self._tasks:
-                self._tried[source] = asyncio.Event()
-                self._tasks[source] = asyncio.create_task(self._keep(source), name=f"keys of {source}")
-
-    async def first_round(self) -> None:
-        """Wait until everything wanted now has been tried once."""
-        await asyncio.gather(*(event.wait() for event in self._tried.values()))
-
-    async def close(self) -> None:
-        """Fetch no more."""
-        tasks = tuple(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._tasks.clear()
-
-    async def _keep(self, source: KeySource) -> None:
+    async def _keep(self, source: KeySource, tried: asyncio.Event) -> None:
         known, pause = KeySet(), self._rhythm.retry
         while True:
             async with self._gate:
                 outcome = await self._outcome(source, known)
             if outcome != known:
-                self._write([Put(KEY_SETS, (source,), outcome)], [f"keys of {source}"])
+                self._put(source, outcome)
                 known = outcome
-            self._tried[source].set()
+            tried.set()
             if outcome.failure:
                 await asyncio.sleep(pause.total_seconds())
                 pause = min(pause * 2, self._rhythm.longest)
             else:
                 await asyncio.sleep(self._rhythm.fresh.total_seconds())
                 pause = self._rhythm.retry
+
+    def _forget(self, source: KeySource) -> None:
+        self._put(source, None)
+
+    def _put(self, source: KeySource, keys: KeySet | None) -> None:
+        self._write([Put(KEY_SETS, (source,), keys)], [f"keys of {source}"])
 
     async def _outcome(self, source: KeySource, known: KeySet) -> KeySet:
         try:
@@ -101,23 +82,10 @@ class KeyKeeper:
         return KeySet(text)
 
 
-@contextlib.asynccontextmanager
-async def keeping_keys(compiler: LocalCompiler, door: Door, metrics: Metrics) -> AsyncIterator[None]:
-    """Keep the keys that the compiler's answers want; at first, wait for them a while.
-
-    A control plane that starts must not take keys from proxies which its predecessor gave them.
-    """
+def keeping_keys(compiler: LocalCompiler, door: Door, metrics: Metrics) -> contextlib.AbstractAsyncContextManager[None]:
+    """Keep the keys that the compiler's answers want."""
 
     async def fetch(source: KeySource) -> str:
         return await fetched(source, door)
 
-    await compiler.caught_up()
-    keeper = KeyKeeper(fetch, compiler.submit, metrics)
-    compiler.act_on(wanted_keys, keeper.want)
-    try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                await keeper.first_round()
-        yield
-    finally:
-        await keeper.close()
+    return keeping(compiler, wanted_keys, KeyKeeper(fetch, compiler.submit, metrics))
