@@ -125,9 +125,7 @@ def serve(
             if token_dir is not None:
                 fail("--token-dir is for folders: the Pods of a cluster have tokens of its own", 2)
             login = default_login(kubeconfig, context)
-            keys = (
-                ClusterKeys(login, terms, cacerts, signer=signer_of(os.environ), elsewhere=servers.get) if ca else None
-            )
+            keys = ClusterKeys(login, terms, cacerts, signer=signer_of(os.environ), elsewhere=servers) if ca else None
         sources = partial(gathered, folder, login, settings, servers=servers)
         where = f"; roots and tokens are in {projected}" if isinstance(keys, Keys) else ""
         asyncio.run(_serve(sources, settings, keys, where))

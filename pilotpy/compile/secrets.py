@@ -25,7 +25,7 @@ def secrets(q: Asking, identity: Identity | None, names: tuple[str, ...]) -> Tre
     if identity is None:
         q.note(_absent("secrets are for proxies that prove who they are: on port 15012"))
         return EMPTY
-    trusted = q(may_read_secrets, identity.namespace, identity.service_account)
+    trusted = q(may_read_secrets, *identity)
     return Tree(q(secret, name, identity.namespace, trusted) for name in names)
 
 

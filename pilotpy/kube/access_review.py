@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from pilotpy.kube.token_review import Servers
 from pilotpy.mesh.view import Identity
 from pilotpy.ops.logs import fields
 from pilotpy.sources.kubernetes.backoff import Backoff
-from pilotpy.sources.kubernetes.connection import Connection
 from pilotpy.sources.kubernetes.trouble import Trouble, Unreachable
 from pilotpy.sources.kubernetes.wire import Wire
 
@@ -54,14 +54,14 @@ class AccessReviews:
 
     def __init__(
         self,
-        connection: Connection,
+        servers: Servers,
         tell: Tell,
         count: Callable[[str], None],
         random: Random,
         rhythm: Rhythm | None = None,
     ) -> None:
         """`count` is told of each review: "allowed", "denied" or "failed"."""
-        self._connection = connection
+        self._servers = servers
         self._tell = tell
         self._count = count
         self._random = random
@@ -96,7 +96,7 @@ class AccessReviews:
     async def _keep(self, identity: Identity, known: asyncio.Event) -> None:
         """Review an identity until nobody of it is connected."""
         before, backoff = None, Backoff(self._random, *_PAUSES)
-        while before is None or identity in self._users.values():
+        while identity in self._users.values():
             try:
                 allowed = await self._allowed(identity)
             except Trouble as trouble:
@@ -112,18 +112,21 @@ class AccessReviews:
             known.set()
             await asyncio.sleep((self._rhythm.allowed if allowed else self._rhythm.denied).total_seconds())
         del self._known[identity]
+        known.set()  # who waits has left, too
         await self._tell(identity, None)
 
     async def _allowed(self, identity: Identity) -> bool:
         """The server's verdict. Raises `Trouble`."""
-        namespace, account = identity
+        namespace, account, cluster = identity
+        if (server := self._servers(cluster)) is None:
+            raise Unreachable(f"nothing is known of a cluster {cluster[:200]!r}")
         spec = {
             "user": f"system:serviceaccount:{namespace}:{account}",
             "groups": ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"],
             "resourceAttributes": {"namespace": namespace, "verb": "list", "resource": "secrets"},
         }
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        answer = await self._connection.ask("POST", _PATH, review, patience=_PATIENCE)
+        answer = await server.ask("POST", _PATH, review, patience=_PATIENCE)
         try:
             status = msgspec.json.decode(answer, type=_Review).status
         except msgspec.DecodeError as error:

@@ -11,13 +11,14 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
 from secrets import token_hex
-from typing import Any, Final, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeVar
 
 from pilotpy.authority.keeping import LIMITS, External, MeshAuthority, mesh_of, serving, terms_for
 from pilotpy.engine import Put
@@ -26,12 +27,14 @@ from pilotpy.kube.access_review import AccessReviews
 from pilotpy.kube.accounts import Accounts, Rhythm
 from pilotpy.kube.blocking import Blocking
 from pilotpy.kube.csr_signer import CsrSigner, Signer
+from pilotpy.kube.remote_roots import RemoteRoots
 from pilotpy.kube.root_certificates import RootCertificates, Rules
 from pilotpy.kube.secret_watch import SecretWatch
 from pilotpy.kube.token_review import Servers, TokenReviews
 from pilotpy.mesh.config import mesh_config
 from pilotpy.mesh.secret_readers import SECRET_READERS
 from pilotpy.mesh.view import Identity
+from pilotpy.ops.endless import endless
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.kubernetes.backoff import Backoff
@@ -71,7 +74,7 @@ class ClusterKeys(NamedTuple):
     lease: leases.Terms = leases.Terms()
     rhythm: Rhythm = Rhythm()
     signer: Signer | None = None  # somebody else who signs for workloads; the keys are the control plane's then
-    elsewhere: Servers = lambda cluster: None  # noqa: ARG005  # the API servers of other clusters
+    elsewhere: Mapping[str, Connection] = MappingProxyType({})  # the API servers of other clusters, as they are now
 
     @contextlib.asynccontextmanager
     async def keeping(self, server: Server) -> AsyncIterator[MeshAuthority]:
@@ -87,12 +90,14 @@ class ClusterKeys(NamedTuple):
             terms = terms_for(self.terms, server)
             keeper = await _patiently(lambda: asyncio.to_thread(Keeper, source, terms, clock()), random)
             inside.callback(keeper.close)
-            tokens = _token_reviews(connection, server, self.elsewhere)
+            servers = self._servers(connection, server)
+            tokens = _token_reviews(servers, server)
             external = self._external(connection, server)
             authority = MeshAuthority(keeper, server, [tokens], limits=self.limits, external=external)
             followed = _Followed(keeper, connection, namespace, clock)
-            roots = _root_certificates(authority, connection, lease := self._lease(connection, server), random)
-            inside.callback(keeper.authority.on_change(roots.look_again))
+            roots = _root_certificates(authority, random, connection, lease := self._lease(server, connection))
+            server.instruments.metrics.leading.labels(LEADER).set_function(lambda: lease.held)
+            remote = self._remote_roots(authority, random)
             accounts = Accounts(
                 keeper,
                 connection,
@@ -103,19 +108,25 @@ class ClusterKeys(NamedTuple):
                 rhythm=self.rhythm,
             )
             keeper.evidence = accounts
-            inside.callback(keeper.authority.on_change(accounts.look_again))
+            for one in (roots, remote, accounts):
+                inside.callback(keeper.authority.on_change(one.look_again))
             await _patiently(accounts.tell, random)  # before there is a certificate of this replica
             inside.push_async_callback(_left, accounts)
-            server.compiler.act_on(mesh_config, lambda _: roots.look_again())  # its discoverySelectors
+            server.compiler.act_on(mesh_config, partial(_look_again, roots, remote))  # its discoverySelectors
             await inside.enter_async_context(serving(authority))
-            await inside.enter_async_context(_reviewing(connection, server, random))
+            await inside.enter_async_context(_reviewing(servers, server, random))
             watches = [SecretWatch(namespace, secrets.ROOT_SECRET, followed.heard)]
             if isinstance(plugged, secrets.PluggedInSecret):
                 tell = plugged.tell
                 watches.append(SecretWatch(namespace, secrets.PLUGGED_IN_SECRET, lambda one: tell(one.files)))
-            beside = [watch.run(connection, random, _counted(server)) for watch in watches]
-            leading = lease.lead(roots.run)
-            await inside.enter_async_context(_running(*beside, followed.run(random), accounts.run(), leading))
+            work: list[Callable[[], Awaitable[None]]] = [
+                *(partial(watch.run, connection, random, _counted(server)) for watch in watches),
+                partial(followed.run, random),
+                partial(lease.lead, roots.run),
+                accounts.run,
+                remote.run,
+            ]
+            await inside.enter_async_context(_running(*work))
             yield authority
 
     async def _plugged_in(
@@ -128,17 +139,28 @@ class ClusterKeys(NamedTuple):
         found = await _patiently(lambda: secrets.read(connection, namespace, name), random)
         return secrets.PluggedInSecret(name, found.files)
 
+    def _servers(self, connection: Connection, server: Server) -> Servers:
+        here = {"", server.settings.cluster_id}
+        return lambda cluster: connection if cluster in here else self.elsewhere.get(cluster)
+
     def _external(self, connection: Connection, server: Server) -> External | None:
         if self.signer is None:
             return None
         roots = partial(_roots_of, server)
         return External(CsrSigner(connection, self.signer, roots, self.terms).serving, self.signer.roots)
 
-    def _lease(self, connection: Connection, server: Server) -> leases.Lease:
+    def _remote_roots(self, authority: MeshAuthority, random: Random) -> RemoteRoots:
+        return RemoteRoots(
+            self.elsewhere,
+            partial(self._lease, authority.server),
+            partial(_root_certificates, authority, random),
+            settings=authority.server.settings,
+            pause=self.rhythm.rest,
+        )
+
+    def _lease(self, server: Server, connection: Connection) -> leases.Lease:
         holder = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{token_hex(8)}"
-        lease = leases.Lease(connection, server.settings.system_namespace, LEADER, holder, self.lease)
-        server.instruments.metrics.leading.labels(LEADER).set_function(lambda: lease.held)
-        return lease
+        return leases.Lease(connection, server.settings.system_namespace, LEADER, holder, self.lease)
 
 
 class _Followed:
@@ -181,15 +203,15 @@ class _Followed:
 
 
 @contextlib.asynccontextmanager
-async def _reviewing(connection: Connection, server: Server, random: Random) -> AsyncIterator[None]:
+async def _reviewing(servers: Servers, server: Server, random: Random) -> AsyncIterator[None]:
     """Have those reviewed who ask for Secrets; nobody gets one before."""
 
     async def tell(identity: Identity, allowed: bool | None) -> None:  # noqa: FBT001 - an outcome, not a switch
         server.compiler.submit([Put(SECRET_READERS, tuple(identity), allowed)], [f"access of {'/'.join(identity)}"])
         await server.compiler.caught_up()
 
-    server.compiler.submit([Put(SECRET_READERS, ("", ""), False)], ["access to Secrets"])
-    reviews = AccessReviews(connection, tell, server.instruments.metrics.access_reviews.add, random)
+    server.compiler.submit([Put(SECRET_READERS, ("", "", ""), False)], ["access to Secrets"])
+    reviews = AccessReviews(servers, tell, server.instruments.metrics.access_reviews.add, random)
     server.edge.reviewing = reviews
     try:
         yield
@@ -212,14 +234,12 @@ def _roots_of(server: Server, signer: str) -> str:
     return "\n".join(one.pem or "" for one in mesh_of(server).ca_certificates if signer in one.cert_signers)
 
 
-def _token_reviews(connection: Connection, server: Server, elsewhere: Servers) -> TokenReviews:
-    settings = server.settings
-    here = {"", settings.cluster_id}
+def _token_reviews(servers: Servers, server: Server) -> TokenReviews:
     return TokenReviews(
-        lambda cluster: connection if cluster in here else elsewhere(cluster),
+        servers,
         lambda: mesh_of(server).trust_domain,
         server.instruments.metrics.token_reviews.add,
-        _audiences(settings),
+        _audiences(server.settings),
     )
 
 
@@ -228,7 +248,7 @@ def _audiences(settings: Settings) -> frozenset[str]:
 
 
 def _root_certificates(
-    authority: MeshAuthority, connection: Connection, lease: leases.Lease, random: Random
+    authority: MeshAuthority, random: Random, connection: Connection, lease: leases.Lease
 ) -> RootCertificates:
     rules = Rules(
         roots=lambda: b"".join(authority.keeper.authority.roots).decode(),
@@ -238,28 +258,27 @@ def _root_certificates(
     return RootCertificates(connection, rules, random, authority.server.instruments.metrics.root_writes.add, Timing())
 
 
+def _look_again(roots: RootCertificates, remote: RemoteRoots, _settings: object) -> None:
+    """Other namespaces may be selected."""
+    roots.look_again()
+    remote.look_again()
+
+
 def _counted(server: Server) -> Callable[[Happened], None]:
     failures = server.instruments.metrics.failures
     return lambda happened: failures.add("secrets") if happened is Happened.FAILED else None
 
 
 @contextlib.asynccontextmanager
-async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def _running(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Work that goes on beside something else, and is ended with it."""
-    tasks = [asyncio.create_task(one) for one in work]
-    for task in tasks:
-        task.add_done_callback(_tell_of_its_end)
+    tasks = [asyncio.create_task(endless("the keys of the mesh", one)) for one in work]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _tell_of_its_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        _LOG.critical("work has ended that should not", exc_info=task.exception())
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]], random: Random) -> T:

@@ -91,7 +91,8 @@ class TokenReviews:
             identity = SpiffeId.of(self._trust_domain(), namespace, account)
         except ValueError as error:
             raise TokenError(str(error)) from None
-        return Caller((str(identity),), self.name, *_pod(user.extra or {}, namespace))
+        holder, details = _pod(user.extra or {}, namespace)
+        return Caller((str(identity),), self.name, holder, details | {"cluster": credentials.cluster})
 
     async def _reviewed(self, server: Connection, token: str) -> _Status:
         """The server's verdict; one that is being restarted is asked again. Raises `TokenError`."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pilotpy.engine import Asking, Kind, query
 
 SECRET_READERS: Kind[bool] = Kind("SecretReaders")
-"""Keys are (namespace, service account); ("", "") is for those who have not been reviewed."""
+"""Keys are identities: namespace, service account, cluster; all empty: of those who have not been reviewed."""
 
 
 @query
-def may_read_secrets(q: Asking, namespace: str, service_account: str) -> bool:
-    """Whether the workloads of a service account may have the Secrets of its namespace."""
-    reviewed = q.get(SECRET_READERS, namespace, service_account)
-    return q.get(SECRET_READERS, "", "") is not False if reviewed is None else reviewed
+def may_read_secrets(q: Asking, namespace: str, service_account: str, cluster: str) -> bool:
+    """Whether the workloads of a service account of a cluster may have the Secrets of its namespace."""
+    reviewed = q.get(SECRET_READERS, namespace, service_account, cluster)
+    return q.get(SECRET_READERS, "", "", "") is not False if reviewed is None else reviewed

@@ -104,21 +104,22 @@ def identities_of(caller: Caller) -> tuple[Identity, ...]:
             id_ = SpiffeId.parse(name)
         except ValueError:
             continue
-        found.append(Identity(id_.namespace, id_.service_account))
+        found.append(Identity(id_.namespace, id_.service_account, caller.details.get("cluster", "")))
     return tuple(dict.fromkeys(found))
 
 
 def identity_of(caller: Caller, node: Node) -> Identity:
     """The one of a caller's identities that its node may go by.
 
-    It has the namespace that the node is in and, where the node says one, its service account. Raises `Refusal`.
+    It has the namespace that the node is in and, where the node says one, its service account. A token is of one
+    cluster; a certificate is of the mesh, so its cluster is as the node says. Raises `Refusal`.
     """
     proxy = proxy_from_node(node.id, node.metadata, node.locality, node.extensions)
     if isinstance(proxy, Finding):
         raise Refusal(Code.INVALID_ARGUMENT, proxy.message)
     for identity in identities_of(caller):
         if identity.namespace == proxy.namespace and proxy.service_account in {"", identity.service_account}:
-            return identity
+            return identity if "cluster" in caller.details else identity._replace(cluster=proxy.cluster)
     proved = ", ".join(caller.identities)[:1000]
     _LOG.warning("not who it says it is", extra=fields(node=node.id, account=proxy.service_account, proved=proved))
     raise Refusal(Code.PERMISSION_DENIED, f"authorization failed: no identity of the caller matches node {node.id}")

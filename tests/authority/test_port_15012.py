@@ -11,6 +11,7 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from pilotpy.mesh.view import Identity
 from pilotpy.xds.resource_type import CLUSTER, LISTENER, SECRET
 from pilotpy_ca.jwt import signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey
@@ -98,7 +99,7 @@ async def test_who_proves_who_it_is_is_served(tmp_path, by, incremental):
             await client.ask(CLUSTER)
             assert (await client.response()).resources
             (connection,) = served.server.edge.connections.values()
-            assert connection.node.identity == ("shop", "web")
+            assert connection.node.identity == Identity("shop", "web")
             assert connection.peer.startswith("127.0.0.1:")
 
 

@@ -109,7 +109,7 @@ async def plane(
     login = default_login(kubeconfig or cluster.kubeconfig)
     settings, watched_with = settings._replace(system_namespace=system), instruments()
     servers: dict[str, Connection] = {}
-    keys = ClusterKeys(login, TERMS, lease=lease, rhythm=RHYTHM, signer=signer, elsewhere=servers.get)
+    keys = ClusterKeys(login, TERMS, lease=lease, rhythm=RHYTHM, signer=signer, elsewhere=servers)
     async with (
         gathered(Folder(()), login, settings, watched_with.metrics, servers) as source,
         following(source, settings, keys, watched_with) as server,

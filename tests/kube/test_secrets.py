@@ -100,7 +100,7 @@ class Told:
 async def reviews(apiserver, rhythm):
     told = Told()
     async with connected(default_login(apiserver.kubeconfig)) as connection:
-        asked = AccessReviews(connection, told.tell, told.counts.append, Random(1), rhythm)
+        asked = AccessReviews(lambda _: connection, told.tell, told.counts.append, Random(1), rhythm)
         try:
             yield asked, told
         finally:
