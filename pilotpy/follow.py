@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import NamedTuple
 
 from pilotpy.authority.endings import ending_findings
 from pilotpy.authority.keeping import Keeping, MeshAuthority
@@ -15,6 +17,7 @@ from pilotpy.mesh.clusters import HOME_CLUSTER
 from pilotpy.mesh.inputs import puts
 from pilotpy.mesh.views import view
 from pilotpy.model.resource import Finding
+from pilotpy.ops.endless import endless
 from pilotpy.ops.instruments import Instruments, instruments
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
@@ -69,14 +72,13 @@ async def following(  # noqa: PLR0913 - what a control plane is made of
         await inside.enter_async_context(keeping_keys(server.compiler, door, server.instruments.metrics))
         await inside.enter_async_context(keeping_hosts(server.compiler))
         await server.open(authority.identified if authority is not None else None)
-        tasks = [
-            asyncio.create_task(_follow(source, changes, server.compiler, authority, teller), name="sources"),
-            asyncio.create_task(telling(server.compiler, teller), name="findings"),
-        ]
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "sources": _Followed(source, changes, server.compiler, authority, teller).run,
+            "findings": partial(telling, server.compiler, teller),
+        }
         if authority is not None:
-            tasks.append(asyncio.create_task(_watch_keys(authority, teller), name="ends of keys"))
-        for task in tasks:
-            task.add_done_callback(_told)
+            work["ends of keys"] = partial(_watch_keys, authority, teller)
+        tasks = [asyncio.create_task(endless(name, one), name=name) for name, one in work.items()]
         try:
             yield server
         finally:
@@ -86,12 +88,6 @@ async def following(  # noqa: PLR0913 - what a control plane is made of
             await server.close()
 
 
-def _told(task: asyncio.Task[None]) -> None:
-    """A task that failed is a fault of ours: proxies keep what they have, and people learn that it gets old."""
-    if not task.cancelled() and (failed := task.exception()) is not None:
-        _LOG.critical("%s: not followed any more", task.get_name(), exc_info=failed)
-
-
 def submit(compiler: LocalCompiler, changes: list[Change]) -> None:
     """Hand changes to the compiler; where workloads are, and nothing else, goes by the faster lane."""
     if changes:
@@ -99,18 +95,32 @@ def submit(compiler: LocalCompiler, changes: list[Change]) -> None:
         compiler.submit(puts(changes), [str(change.ref) for change in changes], endpoints=endpoints)
 
 
-async def _follow(
-    source: Source,
-    changes: AsyncIterator[list[Change]],
-    compiler: LocalCompiler,
-    authority: MeshAuthority | None,
-    teller: Teller,
-) -> None:
-    async for batch in changes:
-        submit(compiler, batch)
-        if authority is not None:
-            authority.follow(batch)
-        teller.tell("source", source.findings)
+class _Followed(NamedTuple):
+    """Takes what a source says to those who want it."""
+
+    source: Source
+    changes: AsyncIterator[list[Change]]  # those after the first; once they have ended, the source is asked anew
+    compiler: LocalCompiler
+    authority: MeshAuthority | None
+    teller: Teller
+
+    async def run(self) -> None:
+        """Follow the source, for ever; raises what ends it, and may be run again."""
+        for changes in (self.changes, self.source.watch()):
+            async for batch in changes:
+                self._take(batch)
+
+    def _take(self, batch: list[Change]) -> None:
+        """Pass a batch on. What we stumble over is told, and costs nothing else that is in the batch."""
+        try:
+            submit(self.compiler, batch)
+            if self.authority is not None:
+                self.authority.follow(batch)
+            self.teller.tell("source", self.source.findings)
+        except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the rest goes on
+            _LOG.critical("changes not taken whole", exc_info=unforeseen, extra=fields(changes=len(batch)))
+            for change in batch if len(batch) > 1 else ():
+                self._take([change])
 
 
 async def _watch_keys(authority: MeshAuthority, teller: Teller) -> None:

@@ -1,45 +1,101 @@
-"""A control plane that follows sources which fail."""
+"""A control plane that follows sources which fail, and says so."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
 
 from pilotpy.follow import following
+from pilotpy.mesh.services import holder
+from pilotpy.ops.endless import endless
 from pilotpy.sources.folder import Folder
-from tests.authority.plane import SETTINGS
+from pilotpy.xds.compiler import LocalCompiler
+from tests.authority.plane import SETTINGS, SHOP
+from tests.waiting import until
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: %s, namespace: shop}
+spec: {ports: [{port: 80}]}
+---
+"""
 
 
 class Failing(Folder):
-    """Says what is there, and then fails as nobody thought of."""
+    """Says what is there, and then fails as nobody thought of, so many times."""
+
+    failures = 1
 
     async def watch(self):
         async for changes in super().watch():
             yield changes
-            raise ZeroDivisionError
+            if self.failures:
+                self.failures -= 1
+                raise ZeroDivisionError
 
 
-class Heard(logging.Handler):
-    """Whoever waits for something to be said."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.CRITICAL)
-        self.first: asyncio.Future[logging.LogRecord] = asyncio.get_running_loop().create_future()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.first.set_result(record)
+@pytest.fixture
+def critical(caplog):
+    caplog.set_level(logging.CRITICAL)
+    return lambda: [record for record in caplog.records if record.levelno == logging.CRITICAL]
 
 
-def test_that_nobody_follows_any_more_is_not_kept_quiet(tmp_path):
-    async def play() -> logging.LogRecord:
-        heard, log = Heard(), logging.getLogger("pilotpy.follow")
-        log.addHandler(heard)
-        try:
-            async with following(Failing([tmp_path]), SETTINGS):
-                return await asyncio.wait_for(heard.first, 10)
-        finally:
-            log.removeHandler(heard)
+def test_a_source_that_failed_as_nobody_foresaw_is_followed_again_and_that_is_told(tmp_path, critical):
+    file = tmp_path / "shop.yaml"
+    file.write_text(SHOP)
 
-    record = asyncio.run(play())
-    assert record.exc_info is not None
+    async def play():
+        async with following(Failing([tmp_path]), SETTINGS) as server:
+            await until(critical)
+            file.write_text(SHOP + SERVICE % "late")
+            await until(lambda: server.compiler.engine.ask(holder, "late.shop.svc.cluster.local"))
+
+    asyncio.run(play())
+    (record,) = critical()
     assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_a_change_that_we_stumble_over_costs_the_others_nothing(tmp_path, critical, monkeypatch):
+    file = tmp_path / "shop.yaml"
+    file.write_text(SHOP)
+    taken = []
+
+    def stumbling(self, puts, names, *, endpoints=False):
+        del endpoints
+        if any("bad" in name for name in names):
+            raise ZeroDivisionError
+        taken.extend(names)
+
+    async def play():
+        async with following(Folder([tmp_path]), SETTINGS):
+            monkeypatch.setattr(LocalCompiler, "submit", stumbling)
+            file.write_text(SHOP + SERVICE % "bad" + SERVICE % "good")
+            await until(lambda: any("good" in name for name in taken))
+
+    asyncio.run(play())
+    assert not any("bad" in name for name in taken)
+    assert critical()
+
+
+def test_work_is_begun_again_later_each_time_it_fails_at_once(critical):
+    began = []
+
+    async def work():
+        began.append(asyncio.get_running_loop().time())
+        raise ZeroDivisionError
+
+    async def play():
+        task = asyncio.create_task(endless("it", work, timedelta(milliseconds=10)))
+        await until(lambda: len(began) == 5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(play())
+    gaps = [later - one for one, later in pairwise(began)]
+    assert gaps == sorted(gaps)
+    assert [record.fields_of_record["again_in"] for record in critical()][:4] == [0.01, 0.02, 0.04, 0.08]

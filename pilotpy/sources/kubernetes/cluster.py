@@ -81,6 +81,7 @@ class Cluster:
         ]
         for task in tasks:
             task.add_done_callback(lambda _: self._stirred())
+        self._stirred()  # begun again, it may have nothing new to say: that is to be said, too
         try:
             while True:
                 await self._news.wait()

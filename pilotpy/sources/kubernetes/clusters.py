@@ -202,7 +202,11 @@ class Clusters:
         finally:
             told.cancel()
             await asyncio.gather(told, return_exceptions=True)
-            for member in (*self._members.values(), *self._coming.values()):
+            left = (*self._members.values(), *self._coming.values())
+            self._members.clear()  # what they said counts, and is heard again if this is begun again
+            self._coming.clear()
+            self._news.set()
+            for member in left:
                 await member.leave()
 
     async def _read_secrets(self) -> None:
