@@ -70,6 +70,30 @@ def test_envoy_runs_as_its_own_user_or_in_a_user_namespace(running):
     assert set(envoys) == ({"0"} if running.state.own_user else {"1337"})
 
 
+def test_the_pod_of_a_job_runs_once_and_is_gone_at_its_end(running):
+    runs = running.folder / "runs"
+    annotations = {"lab.pilotpy.dev/command": f"sh -c 'echo once >> {runs}'", "sidecar.istio.io/inject": "false"}
+    running.write(
+        "job.yaml",
+        f"""
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: once}}
+spec:
+  template:
+    metadata: {{annotations: {json.dumps(annotations)}}}
+    spec: {{restartPolicy: Never, containers: [{{name: app, image: none}}]}}
+""",
+    )
+    eventually(runs.exists)
+    eventually(lambda: not [pod for pod in commands.status().pods if pod.name.startswith("once-")])
+    running.write("after.yaml", app("after"))  # what was to be begun anew would have been by now
+    eventually(lambda: any(pod.name.startswith("after-") and pod.state == "ready" for pod in commands.status().pods))
+    assert runs.read_text() == "once\n"
+    for name in ("job.yaml", "after.yaml"):
+        (running.folder / name).unlink()
+
+
 def test_pods_come_and_go_with_the_folder(running):
     running.write("more.yaml", app("extra", replicas=2))
     eventually(lambda: len([pod for pod in commands.status().pods if pod.name.startswith("extra-")]) == 2)
