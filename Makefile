@@ -21,7 +21,7 @@ PROGRAMS := ip:iproute2 iptables-restore:iptables unshare:util-linux nsenter:uti
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: system .venv/pilotpy  ## bring up the bookinfo mesh and show it (ARGS=--once: one round, then down)
+demo: system .venv/pilotpy  ## bring up the bookinfo mesh and show it (ARGS=--once: one round, then down; --kubernetes)
 	$(BIN)/pilotpy lab demo $(ARGS)
 
 test: lint system  ## lint, then every test (ARGS go to pytest)
