@@ -22,7 +22,7 @@ from pilotpy.ops.instruments import Instruments, instruments
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change
-from pilotpy.sources.together import Clusters, Source
+from pilotpy.sources.together import Source, Together
 from pilotpy.tell import Teller, telling
 from pilotpy.xds.compiler import Answers, LocalCompiler
 from pilotpy.xds.host_keeper import keeping_hosts
@@ -36,19 +36,17 @@ _ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
 
 
 @contextlib.asynccontextmanager
-async def following(  # noqa: PLR0913 - what a control plane is made of
+async def following(
     source: Source,
     settings: Settings,
     keys: Keeping | None = None,
     watched_with: Instruments | None = None,
-    *,
     hear: Callable[[frozenset[Finding]], None] = lambda _: None,
-    clusters: Clusters | None = None,
 ) -> AsyncIterator[Server]:
     """A server that is ready: everything that the source said first has been compiled.
 
     With ``keys``, proxies get certificates of it and may prove who they are. ``hear`` is called with all that is wrong,
-    whenever that may have changed. ``clusters`` are shown to those who ask. Raises ``OSError``, ``CaError``.
+    whenever that may have changed. Raises ``OSError``, ``CaError``.
     """
     for name in settings.unread:
         _LOG.warning("a variable of istiod's says nothing here", extra=fields(variable=name))
@@ -57,6 +55,7 @@ async def following(  # noqa: PLR0913 - what a control plane is made of
         engine = Engine()
         engine.apply([Put(HOME_CLUSTER, ("",), settings.cluster_id)])
         watched_with = watched_with or instruments()
+        clusters = source.clusters if isinstance(source, Together) else None
         server = await inside.enter_async_context(serving(engine, answers, settings, watched_with, clusters))
         changes = source.watch()
         first = await anext(changes)

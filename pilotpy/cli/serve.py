@@ -150,7 +150,7 @@ async def _serve(sources: Sources, settings: Settings, keys: Keeping | None, whe
     with suppress(asyncio.CancelledError):
         async with (
             sources(watched_with.metrics) as source,
-            following(source, settings, keys, watched_with, clusters=source.clusters) as server,
+            following(source, settings, keys, watched_with) as server,
         ):
             keep_all()
             if server.address:

@@ -70,6 +70,7 @@ async def test_it_sees_proxies_versions_and_pages(istioctl, apiserver):
         assert [one["ID"] for one in version["dataPlaneVersion"]] == [proxy]
         assert [one["Component"] for one in version["meshVersion"]] == ["istiod"]
         pages = json.loads(await ask("x", "internal-debug", "list"))
+        assert json.loads(await ask("x", "internal-debug", "clusterz"))[0]["syncStatus"] == "synced"
         for page in pages:
             assert await ask("x", "internal-debug", f"{page}?proxyID={proxy}"), page
 
