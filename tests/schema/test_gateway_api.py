@@ -121,6 +121,11 @@ def test_what_gateways_said_of_certificates_before_is_read():
     assert spec.backend_tls.client_certificate_ref.kind == "Secret"
 
 
+def test_an_address_of_a_type_of_ones_own_may_be_there_twice():
+    spec = gateway("addresses: [{type: a.com/pool, value: b}, {type: a.com/pool, value: b}]")
+    assert len(right("Gateway", spec).spec.addresses) == 2
+
+
 def listeners(*written):
     return f"{{gatewayClassName: istio, listeners: [{', '.join(written)}]}}"
 
@@ -211,6 +216,15 @@ WRONG = [
         "Gateway",
         gateway("addresses: [{value: a.com}, {value: 10.0.0.1}, {value: 10.0.0.1}, {type: Hostname, value: A.com}]"),
         ["spec.addresses[0].value", "spec.addresses[2].value", "spec.addresses[3].value"],
+    ),
+    (
+        "an expression about labels has a key and an operator",
+        "Gateway",
+        gateway("allowedListeners: {namespaces: {from: Selector, selector: {matchExpressions: [{values: [a]}]}}}"),
+        [
+            "spec.allowedListeners.namespaces.selector.matchExpressions[0].key",
+            "spec.allowedListeners.namespaces.selector.matchExpressions[0].operator",
+        ],
     ),
     (
         "labels for what is made are labels",

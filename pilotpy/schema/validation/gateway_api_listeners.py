@@ -19,6 +19,7 @@ from pilotpy.schema.problem import Problem, Problems, warning
 from pilotpy.schema.validation import names
 from pilotpy.schema.validation.gateway_api_references import unique
 
+_ONCE: Final = ("IPAddress", "Hostname")  # types of which nobody gives an address twice
 _OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
@@ -74,7 +75,7 @@ def _addresses(addresses: Sequence[GatewayAddress], at: str) -> Problems:
     seen = Counter[GatewayAddress]()
     for i, one in enumerate(addresses):
         here = f"{below(at, i)}.value"
-        if one.value and seen[one]:
+        if one.value and one.type in _ONCE and seen[one]:
             yield Problem(here, f"There are two addresses {one.value!r}")
         seen[one] += 1
         if one.value and one.type == "IPAddress":
@@ -94,6 +95,11 @@ def _selector(from_: str, selector: LabelSelector | None, at: str) -> Problems:
     if from_ == "Selector" and selector is None:
         yield warning(f"{at}.selector", "from is Selector, and the selector is missing: no namespace is chosen")
     for i, one in enumerate(selector.match_expressions if selector else ()):
-        if one.operator not in _OPERATORS:
-            here = f"{below(f'{at}.selector.matchExpressions', i)}.operator"
-            yield warning(here, f"{one.operator!r} is not one of {', '.join(_OPERATORS)}: no namespace is chosen")
+        here = below(f"{at}.selector.matchExpressions", i)
+        if not one.key:
+            yield Problem(f"{here}.key", "The key is missing: an expression is about a label")
+        if not one.operator:
+            yield Problem(f"{here}.operator", f"The operator is missing: one of {', '.join(_OPERATORS)}")
+        elif one.operator not in _OPERATORS:
+            said = f"{one.operator!r} is not one of {', '.join(_OPERATORS)}: no namespace is chosen"
+            yield warning(f"{here}.operator", said)
