@@ -101,5 +101,5 @@ def _selector(from_: str, selector: LabelSelector | None, at: str) -> Problems:
         if not one.operator:
             yield Problem(f"{here}.operator", f"The operator is missing: one of {', '.join(_OPERATORS)}")
         elif one.operator not in _OPERATORS:
-            said = f"{one.operator!r} is not one of {', '.join(_OPERATORS)}: no namespace is chosen"
-            yield warning(f"{here}.operator", said)
+            said = f"{one.operator!r} is no operator: no namespace is chosen"
+            yield warning(f"{here}.operator", said, f"Write one of {', '.join(_OPERATORS)}")
