@@ -42,8 +42,10 @@ Login = Callable[[], Awaitable[Configuration]]
 class Connection:
     """Requests of one user to one API server. Belongs to one event loop."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, login_patience: timedelta = PATIENCE) -> None:
+        """`login_patience`: how long a login may take, which may be a program's."""
         self._login = login
+        self._login_patience = login_patience
         self._entering = asyncio.Lock()
         self._session: _Session | None = None  # of the last login
         self._spent: set[_Session] = set()  # of those before, as long as something of theirs is under way
@@ -124,7 +126,8 @@ class Connection:
     async def _entered(self, spent: _Session | None) -> _Session:
         async with self._entering:
             if self._session is None or self._session is spent:
-                configuration = await self._login()
+                async with asyncio.timeout(self._login_patience.total_seconds()):
+                    configuration = await self._login()
                 if self._session is not None:
                     self._spent.add(self._session)
                 self._session = _Session(configuration)

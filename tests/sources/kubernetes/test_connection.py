@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 import yaml
 
-from pilotpy.sources.kubernetes.connection import connected, default_login, watchful_socket, written_login
+from pilotpy.sources.kubernetes.connection import Connection, connected, default_login, watchful_socket, written_login
 from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
 from tests.sources.kubernetes.server import Answer, Server, failure, listing, stream
 
@@ -145,6 +145,26 @@ def test_a_new_login_leaves_alone_what_is_under_way():
             async with asyncio.timeout(5):
                 assert [line async for line in lines] == [[b"late"]]
             assert b'"2"' in await read(connection)
+
+    asyncio.run(story())
+
+
+def test_a_program_that_never_says_who_one_is_is_not_waited_for():
+    async def story():
+        server, turns = Server([listing("1")]), iter(range(2))
+        async with server.running():
+
+            async def login():
+                if next(turns) == 0:
+                    await asyncio.Event().wait()
+                return await server.login()
+
+            connection = Connection(login, timedelta(seconds=0.1))
+            async with asyncio.timeout(10):
+                with pytest.raises(Unreachable, match="in time"):
+                    await connection.ask("GET", "/api")
+                assert await connection.ask("GET", "/api")
+            await connection.close()
 
     asyncio.run(story())
 
