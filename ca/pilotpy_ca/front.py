@@ -33,6 +33,9 @@ from pilotpy_ca.scratch import ScratchFolder
 
 _LOG: Final = logging.getLogger("pilotpy_ca.front")
 _BUFFERED: Final = 1 << 20  # bytes held for a slow end before the fast one has to wait
+# Bytes read at once of what is to be encrypted. OpenSSL keeps a buffer as large as the largest piece for as long as the
+# connection lives: with asyncio's 256 KiB a proxy took 570 KB of memory, with these 370, in the same time.
+_READ: Final = 32 << 10
 _TLS_1_2: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _OUT_OF_FILES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -251,7 +254,8 @@ class Front:
             end.setblocking(False)
             end.bind(name)
             await loop.sock_connect(end, self.inner_address.removeprefix("unix:"))
-            await loop.create_unix_connection(lambda: inner, sock=end)
+            transport, _ = await loop.create_unix_connection(lambda: inner, sock=end)
+            transport.max_size = _READ  # type: ignore[attr-defined]  # selector_events has it, the stubs do not
         except BaseException:
             end.close()
             raise

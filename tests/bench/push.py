@@ -53,7 +53,7 @@ async def main(sidecars: int, *, tls: bool) -> None:
         identified, arguments = None, []
         if tls:
             folder = Path(stack.enter_context(TemporaryDirectory()))
-            keys = Keys(folder / "keys", Terms(key_type=KeyType.P256), limits=FrontLimits(5000, 5000, 5000))
+            keys = Keys(folder / "keys", Terms(key_type=KeyType.P256), limits=FrontLimits(*4 * (5000,)))
             authority = await stack.enter_async_context(keys.keeping(server))
             await _certified(folder)
             identified, arguments = authority.identified, [f"tls={folder}"]
