@@ -253,7 +253,9 @@ class Keeper:
         slots = slots if slots is not None else self.authority.slots
         revocations = revocations if revocations is not None else self.authority.revocations
         kept = slots if self._plugged is None else self._state.slots  # somebody else's keys are not copied
-        self._save(self._state._replace(slots=kept, revocations=revocations))
+        state = self._state._replace(slots=kept, revocations=revocations)
+        if state != self._state:
+            self._save(state)
         self._adopt(slots, revocations)
 
     def _adopt(self, slots: Slots, revocations: Revocations, given_crl: bytes | None = None) -> None:
@@ -294,7 +296,8 @@ class Keeper:
         slots = slots.abandoned().prepared(signer, now)
         self.authority.adopt(slots, given_crl=given.crl)
         yield Event("prepared", signer.id)
-        if not self.evidence.lacking(fingerprint(signer.anchor)):
+        same = signer.anchor == slots.active.signer.anchor
+        if same or not self.evidence.lacking(fingerprint(signer.anchor)):
             # Its root is everywhere already, as with a new intermediate: nothing to wait for.
             self.authority.adopt(slots.activated(now))
             yield Event("activated", signer.id)

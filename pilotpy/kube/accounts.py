@@ -32,6 +32,7 @@ ACCOUNTS: Final = "istio-ca-accounts"
 REPLICAS: Final = "istio-ca-replicas"
 
 _LOG: Final = logging.getLogger("pilotpy.accounts")
+_LOOK: Final = 1.0  # seconds between looks whether there is anything to tell: that asks nobody
 _NOT_FOUND, _CONFLICT = 404, 409
 _MERGE: Final = "application/merge-patch+json"
 _TOO_LONG: Final = frozenset({413, 422})
@@ -112,8 +113,10 @@ class Accounts:
         self._moment = asyncio.get_running_loop().time
         self._beat = 0
         self._revision = -1  # of the ledger whose account is written
-        self._account_due = float("-inf")
-        self._told: Told | None = None
+        self._is_whole = True  # that account; else it is too long to be written
+        self._account_due = self._beat_due = float("-inf")
+        self._standings: Mapping[str, Standing] = {}  # as they were heard last
+        self._told: Told | None = None  # in a rotation
         self._told_at = float("-inf")
         self._signs_of_life: dict[str, tuple[int, float]] = {}  # a replica's last beat, and when it was seen first
         self._changed = asyncio.Event()
@@ -131,34 +134,51 @@ class Accounts:
         """The keys are others."""
         self._changed.set()
 
-    async def tell(self) -> None:
-        """Write what is new here: first what was given, then how this replica stands. Raises `Trouble`."""
-        authority, ledger, now = self._keeper.authority, self._keeper.ledger, self._moment()
-        standing = Standing(authority.slots.active.signer.id, tuple(sorted(authority.root_fingerprints)), self._beat)
-        behind = self._standing_differs(standing)
-        if ledger.revision != self._revision and (behind or now >= self._account_due):
-            revision, gave = ledger.revision, account(ledger)
-            try:
-                await self._write(ACCOUNTS, "binaryData", {self._name: b64encode(gave).decode()})
-            except Refused as refused:
-                if refused.status not in _TOO_LONG:
-                    raise
-                standing = msgspec.structs.replace(standing, told=False)
-                self._complain("what replicas gave has become too long to be told: no root is changed", refused)
-            else:
-                self._revision = revision
-            self._account_due = now + len(gave) / self._rhythm.bytes_a_second
+    async def tell(self) -> bool:
+        """Write what is new here: first what was given, then how this replica stands. Raises `Trouble`.
+
+        Returns whether it has said how it stands, as it does in its rhythm and whenever that is another.
+        """
+        authority, now = self._keeper.authority, self._moment()
+        signer, roots = authority.slots.active.signer.id, tuple(sorted(authority.root_fingerprints))
+        before = self._standings.get(self._name)
+        is_news = before is None or (before.signer, before.roots) != (signer, roots)
+        if self._keeper.ledger.revision != self._revision and (is_news or now >= self._account_due):
+            await self._tell_account()
+        if not is_news and now < self._beat_due:
+            return False
         self._beat += 1
+        standing = Standing(signer, roots, self._beat, self._is_whole)
         await self._write(REPLICAS, "data", {self._name: msgspec.json.encode(standing).decode()})
+        self._beat_due = now + self._pause().total_seconds()
+        return True
+
+    async def _tell_account(self) -> None:
+        ledger = self._keeper.ledger
+        revision, gave = ledger.revision, account(ledger)
+        self._account_due = self._moment() + len(gave) / self._rhythm.bytes_a_second
+        try:
+            await self._write(ACCOUNTS, "binaryData", {self._name: b64encode(gave).decode()})
+        except Refused as refused:
+            if refused.status not in _TOO_LONG:
+                raise
+            self._is_whole = False
+            self._complain("what replicas gave is too long to be told: no root is changed", refused)
+        else:
+            self._revision, self._is_whole = revision, True
 
     async def listen(self) -> None:
         """Read what all have told; who leads strikes out who is gone. Raises `Trouble`, `StorageError`."""
         found = await read(self._connection, self._namespace)
         if self._name not in found.accounts:  # somebody threw it away
             self._revision = -1
+        self._standings = found.standings
         self._note_life(found.standings)
-        self._told, self._told_at = found.told(), self._moment()
-        self._told.ledger.prune(self._clock())
+        self._told, heard_at = None, self._moment()
+        if self._is_rotating:
+            told = await asyncio.to_thread(found.told)  # there may be thousands
+            told.ledger.prune(self._clock())
+            self._told, self._told_at = told, heard_at
         if self._leads():
             await self._strike_out(found)
 
@@ -167,33 +187,38 @@ class Accounts:
         while True:
             self._changed.clear()
             try:
-                await self.tell()
-                await self.listen()
-                self._said = ""
+                if await self.tell():
+                    await self.listen()
+                    self._said = ""
             except (Trouble, StorageError) as error:
                 self._complain("replicas do not hear of each other", error)
+                await asyncio.sleep(_LOOK)
             try:
-                async with asyncio.timeout(self._pause().total_seconds()):
+                async with asyncio.timeout(_LOOK):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
     async def leave(self) -> None:
         """Tell what is new, and be no replica any more; what was given still counts. Raises `Trouble`."""
-        self._account_due = float("-inf")
-        await self.tell()
+        if self._keeper.ledger.revision != self._revision:
+            await self._tell_account()
         await self._write(REPLICAS, "data", {self._name: None})
 
-    def _pause(self) -> timedelta:
+    @property
+    def _is_rotating(self) -> bool:
         slots = self._keeper.authority.slots
-        return self._rhythm.rotating if slots.next or slots.old else self._rhythm.rest
+        return slots.next is not None or bool(slots.old)
+
+    def _pause(self) -> timedelta:
+        return self._rhythm.rotating if self._is_rotating else self._rhythm.rest
 
     def _doubts(self) -> tuple[str, ...]:
         """Why nothing is known."""
         if self._keeper.self_signed and not self._leads():
             return ("the replica that leads",)  # it is for that one to say
-        too_old = self._moment() - self._told_at > 3 * self._pause().total_seconds()
-        if self._told is None or too_old or self._name not in self._told.standings:
+        is_old = self._moment() - self._told_at > 3 * self._rhythm.rotating.total_seconds()
+        if self._told is None or is_old or self._name not in self._told.standings:
             return ("replicas that were not heard",)
         return ()
 
@@ -201,10 +226,6 @@ class Accounts:
         assert self._told is not None, "there are doubts then"
         self._told.ledger.revoked(self._keeper.authority.revocations.certificates)
         return self._told
-
-    def _standing_differs(self, now: Standing) -> bool:
-        before = self._told.standings.get(self._name) if self._told is not None else None
-        return before is None or (before.signer, before.roots) != (now.signer, now.roots)
 
     def _note_life(self, standings: Mapping[str, Standing]) -> None:
         seen = self._signs_of_life

@@ -16,6 +16,7 @@ from pilotpy.kube.accounts import Rhythm
 from pilotpy.kube.csr_signer import Signer
 from pilotpy.kube.keys import ClusterKeys
 from pilotpy.kube.leases import Terms as LeaseTerms
+from pilotpy.ops.clock import Clock
 from pilotpy.ops.instruments import instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.folder import Folder
@@ -105,9 +106,10 @@ async def plane(
     settings: Settings = SETTINGS,
     signer: Signer | None = None,
     lease: LeaseTerms = QUICK,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Plane]:
     login = default_login(kubeconfig or cluster.kubeconfig)
-    settings, watched_with = settings._replace(system_namespace=system), instruments()
+    settings, watched_with = settings._replace(system_namespace=system), instruments(clock)
     servers: dict[str, Connection] = {}
     keys = ClusterKeys(login, TERMS, lease=lease, rhythm=RHYTHM, signer=signer, elsewhere=servers)
     async with (
