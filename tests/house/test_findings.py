@@ -3,13 +3,10 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.house.modules import PILOTPY, REPOSITORY, calls, name, nodes, offenders
 
-REPOSITORY = Path(__file__).parents[2]
-MODULES = sorted((REPOSITORY / "pilotpy").rglob("*.py"))
 TABLE = REPOSITORY / "docs" / "findings.md"
 
 CODE = re.compile(r"PP\d{4}")
@@ -25,50 +22,44 @@ SAYS_WHAT_TO_DO = re.compile(
 )
 
 
-def name(path: Path) -> str:
-    return path.relative_to(REPOSITORY).as_posix()
-
-
-def calls(module: Path, *names: str) -> Iterator[ast.Call]:
-    for node in ast.walk(ast.parse(module.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
-            yield node
-
-
 def keywords(call: ast.Call) -> dict[str | None, ast.expr]:
     return {keyword.arg: keyword.value for keyword in call.keywords}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name)
-def test_a_finding_says_what_mends_it(module):
-    without = [call.lineno for call in calls(module, "Finding") if "hint" not in keywords(call)]
-    for call in calls(module, "Problem", "warning"):
-        message = ast.unparse(call.args[1]) if len(call.args) > 1 else ""
-        hinted = len(call.args) > 2 or "hint" in keywords(call)
-        if message and not hinted and not SAYS_WHAT_TO_DO.search(message):
-            without.append(call.lineno)
-    assert without == []
+def test_findings_say_what_mends_them():
+    def unmended(module: Path) -> list[int]:
+        without = [call.lineno for call in calls(module, "Finding") if "hint" not in keywords(call)]
+        for call in calls(module, "Problem", "warning"):
+            message = ast.unparse(call.args[1]) if len(call.args) > 1 else ""
+            hinted = len(call.args) > 2 or "hint" in keywords(call)
+            if message and not hinted and not SAYS_WHAT_TO_DO.search(message):
+                without.append(call.lineno)
+        return without
+
+    assert offenders(PILOTPY, unmended) == {}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name)
-def test_a_hint_is_a_sentence(module):
-    hints = [keywords(call).get("hint") for call in calls(module, "Finding")]
-    written = [one.value for one in hints if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-    assert [hint for hint in written if hint[:1].islower()] == []
+def test_hints_are_sentences():
+    def unfinished(module: Path) -> list[str]:
+        hints = [keywords(call).get("hint") for call in calls(module, "Finding")]
+        written = [one.value for one in hints if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        return [hint for hint in written if hint[:1].islower()]
+
+    assert offenders(PILOTPY, unfinished) == {}
 
 
 def test_a_code_means_one_thing():
     claimed = defaultdict(set)
-    for module in MODULES:
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
+    for module in PILOTPY:
+        for node in nodes(module, ast.Constant):
+            if isinstance(node.value, str) and CODE.fullmatch(node.value):
                 claimed[node.value].add(name(module))
     assert {code: modules for code, modules in claimed.items() if len(modules) > 1} == {}
     assert sorted(claimed) == [row["code"] for row in ROW.finditer(TABLE.read_text())]
 
 
-@pytest.mark.parametrize("row", list(ROW.finditer(TABLE.read_text())), ids=lambda row: row["code"])
-def test_a_row_is_complete(row):
-    assert re.fullmatch(r"(Error|Warning|Info)(, (Error|Warning|Info))*", row["severity"])
-    assert row["meaning"].strip()
-    assert row["mends"].strip()
+def test_rows_are_complete():
+    for row in ROW.finditer(TABLE.read_text()):
+        assert re.fullmatch(r"(Error|Warning|Info)(, (Error|Warning|Info))*", row["severity"]), row["code"]
+        assert row["meaning"].strip(), row["code"]
+        assert row["mends"].strip(), row["code"]

@@ -3,9 +3,7 @@
 import ast
 from pathlib import Path
 
-import pytest
-
-TESTS = Path(__file__).parents[1]
+from tests.house.modules import REPOSITORY, TESTS, calls, nodes, offenders
 
 ALLOWED = {
     "waiting.py": "looks again a moment later: the one place for that",
@@ -17,18 +15,13 @@ ALLOWED = {
 """Who sleeps, and why. What measures (`bench`) may."""
 
 
+def test_nobody_sleeps_where_a_condition_can_be_waited_for():
+    measured = REPOSITORY / "tests" / "bench"
+    waiting = [module for module in TESTS if measured not in module.parents]
+    assert offenders(waiting, naps).keys() == {f"tests/{module}" for module in ALLOWED}
+
+
 def naps(module: Path) -> list[int]:
     """The lines where a module lets time pass."""
-    calls = [node.func for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
-    named = {call: call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
-    return [call.lineno for call, name in named.items() if name == "sleep"]
-
-
-@pytest.mark.parametrize(
-    "module",
-    [one for one in sorted(TESTS.rglob("*.py")) if "bench" not in one.parts],
-    ids=lambda one: one.relative_to(TESTS).as_posix(),
-)
-def test_nobody_sleeps_where_a_condition_can_be_waited_for(module):
-    reason = ALLOWED.get(module.relative_to(TESTS).as_posix())
-    assert bool(naps(module)) == bool(reason), "`tests/waiting.py` waits; a reason that is none any more goes"
+    methods = [call for call in nodes(module, ast.Call) if getattr(call.func, "attr", "") == "sleep"]
+    return [call.lineno for call in (*methods, *calls(module, "sleep"))]
