@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from pilotpy.follow import following
-from pilotpy.mesh.clusters import home_cluster
 from pilotpy.mesh.network_gateways import gateways
-from pilotpy.mesh.networks import cluster_network
+from pilotpy.mesh.networks import site
 from pilotpy.sources.folder import Folder
 from tests.authority.plane import SETTINGS
 from tests.waiting import until
@@ -23,7 +22,7 @@ def test_networks_in_a_file_of_their_own_are_read_again_and_the_home_cluster_has
         async with following(folder, SETTINGS._replace(cluster_id="west")) as server:
             asking = server.compiler.engine.ask
             assert asking(gateways) == (("203.0.113.1", 443, "far", ""),)
-            assert asking(cluster_network, "west") == asking(cluster_network, asking(home_cluster)) == "far"
+            assert asking(site, "") == ("west", "far", ())
             file.write_text(text % "203.0.113.2")
             await until(lambda: asking(gateways) == (("203.0.113.2", 443, "far", ""),))
 

@@ -13,7 +13,7 @@ from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.clusters import home_cluster, parted
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.kinds import ENDPOINT_SLICES, ENDPOINTS
-from pilotpy.mesh.networks import network_at
+from pilotpy.mesh.networks import Site, site
 from pilotpy.mesh.service import Endpoint, Health, Port, Registry, Resolution, Service, ServiceKey
 from pilotpy.mesh.service_entries import entries
 from pilotpy.mesh.services import service
@@ -101,6 +101,7 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
 def _of_slice(q: Asking, found: Service, port: Port, piece: Resource[EndpointSlice]) -> Iterator[Endpoint]:
     number = _number(piece.spec.ports, port.name)
     cluster = parted(piece.ref.name)[1]
+    here = q(site, cluster)
     for endpoint in piece.spec.endpoints if number else ():
         health = _health(found, endpoint.conditions)
         if health is None:
@@ -110,10 +111,11 @@ def _of_slice(q: Asking, found: Service, port: Port, piece: Resource[EndpointSli
             if workload:
                 yield _of(workload, address, number, port.name, health)
                 continue
-            yield _unknown(q, found, port.name, cluster, address, number, health, endpoint.node_name, endpoint.hostname)
+            yield _unknown(q, found, port.name, here, address, number, health, endpoint.node_name, endpoint.hostname)
 
 
 def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints, cluster: str) -> Iterator[Endpoint]:
+    here = q(site, cluster)
     for subset in older.subsets:
         number = _number(subset.ports, port.name)
         if not number:
@@ -126,7 +128,7 @@ def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints, cluster:
                 yield _of(workload, address.ip, number, port.name, Health.HEALTHY)
                 continue
             yield _unknown(
-                q, found, port.name, cluster, address.ip, number, Health.HEALTHY, address.node_name, address.hostname
+                q, found, port.name, here, address.ip, number, Health.HEALTHY, address.node_name, address.hostname
             )
 
 
@@ -134,7 +136,7 @@ def _unknown(  # noqa: PLR0913, PLR0917  # what two spellings of one thing have 
     q: Asking,
     found: Service,
     port_name: str,
-    cluster: str,
+    here: Site,
     address: str,
     number: int,
     health: Health,
@@ -142,15 +144,14 @@ def _unknown(  # noqa: PLR0913, PLR0917  # what two spellings of one thing have 
     hostname: str | None,
 ) -> Endpoint:
     """Return an endpoint of which no more is known than what lists it."""
-    cluster = cluster or q(home_cluster)
     return Endpoint(
         address=address,
         port=number,
         port_name=port_name,
         health=health,
         locality=q(node_locality, node or ""),
-        network=network_at(q, address, {}, cluster),
-        cluster=cluster,
+        network=here.network_of(address),
+        cluster=here.cluster,
         node=node or "",
         namespace=found.key.namespace,
         hostname=hostname or "",

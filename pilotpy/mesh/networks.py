@@ -8,30 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from pilotpy.engine import Asking, query
-from pilotpy.mesh.clusters import in_cluster
+from pilotpy.mesh.clusters import home_cluster
 from pilotpy.mesh.config import root_namespace
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.kinds import MESH_NETWORKS, NAMESPACES
 from pilotpy.model import mesh_networks as model
 
 NETWORK: Final = "topology.istio.io/network"
+NOTHING_SAID: Final[Mapping[str, str]] = MappingProxyType({})
 
 Range = IPv4Network | IPv6Network
 
 
-def network_at(q: Asking, address: str, labels: Mapping[str, str], cluster: str) -> str:
-    """Return the network of a workload, or "": its own label, what its cluster is on, the range of its address."""
-    return labels.get(NETWORK) or q(cluster_network, cluster) or _network_around(q, address)
+class Site(NamedTuple):
+    """A cluster, and the networks that its workloads are on unless they say otherwise."""
+
+    cluster: str
+    network: str = ""  # of all of them
+    ranges: tuple[tuple[Range, str], ...] = ()  # else by their addresses, the widest first
+
+    def network_of(self, address: str, labels: Mapping[str, str] = NOTHING_SAID) -> str:
+        """Return the network of a workload, or ""."""
+        said = labels.get(NETWORK) or self.network
+        if said or not self.ranges or not is_address(address):
+            return said
+        ip = ip_address(address)
+        return next((name for around, name in self.ranges if ip.version == around.version and ip in around), "")
 
 
 @query
-def cluster_network(q: Asking, cluster: str) -> str:
-    """Return the network that the workloads of a cluster are on unless they say otherwise, or ""."""
-    found = q.get(NAMESPACES, "", in_cluster(q, q(root_namespace), cluster))
-    return (found.meta.labels.get(NETWORK) if found else "") or next(iter(q(_networks_of_registry, cluster)), "")
+def site(q: Asking, cluster: str) -> Site:
+    """Return what is known of a cluster ("": home): its root namespace counts before MeshNetworks."""
+    name = cluster or q(home_cluster)
+    root = q(root_namespace)
+    found = q.get(NAMESPACES, "", f"{root}@{cluster}" if cluster else root)
+    network = (found.meta.labels.get(NETWORK) if found else "") or next(iter(q(_networks_of_registry, name)), "")
+    return Site(name, network, () if network else q(_ranges))
+
+
+def site_called(q: Asking, cluster: str) -> Site:
+    """Return what is known of a cluster by its name."""
+    return q(site, "" if cluster == q(home_cluster) else cluster)
 
 
 @query
@@ -40,14 +61,6 @@ def _networks_of_registry(q: Asking, registry: str) -> tuple[str, ...]:
     return tuple(
         name for name, network in q(written_networks) if any(one.from_registry == registry for one in network.endpoints)
     )
-
-
-def _network_around(q: Asking, address: str) -> str:
-    ranges = q(_ranges)
-    if not ranges or not is_address(address):
-        return ""
-    ip = ip_address(address)
-    return next((name for around, name in ranges if ip.version == around.version and ip in around), "")
 
 
 @query

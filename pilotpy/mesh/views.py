@@ -20,7 +20,7 @@ from pilotpy.mesh.destination_rules import rule_selectors
 from pilotpy.mesh.kinds import DESTINATION_RULES, PROXIES, SERVICES, SIDECARS
 from pilotpy.mesh.mtls import auto_mutual, peer_modes
 from pilotpy.mesh.network_gateways import gateway_families
-from pilotpy.mesh.networks import network_at
+from pilotpy.mesh.networks import site_called
 from pilotpy.mesh.proxy import Proxy
 from pilotpy.mesh.proxy_settings import own_settings
 from pilotpy.mesh.routing import ROUTES_BY_SOURCE_LABEL
@@ -103,7 +103,7 @@ def _workload(q: Asking, proxy: Proxy) -> Workload | None:
 def _network(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs) -> str:
     if proxy.network:
         return proxy.network
-    return workload.network if workload else network_at(q, proxy.ips[0], dict(labels), proxy.cluster)
+    return workload.network if workload else site_called(q, proxy.cluster).network_of(proxy.ips[0], dict(labels))
 
 
 def _labels(proxy: Proxy, workload: Workload | None, locality: Locality) -> Pairs:

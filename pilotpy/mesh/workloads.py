@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pilotpy.engine import Asking, Index, query
-from pilotpy.mesh.clusters import home_cluster, parted
+from pilotpy.mesh.clusters import parted
 from pilotpy.mesh.kinds import NODES, PODS, WORKLOAD_ENTRIES
-from pilotpy.mesh.networks import NETWORK, network_at
+from pilotpy.mesh.networks import NETWORK, site
 from pilotpy.mesh.service import HOME, Locality
 from pilotpy.mesh.services import trust_domain
 from pilotpy.model.pod import Pod
@@ -95,17 +95,17 @@ def pod_workload(q: Asking, namespace: str, name: str) -> Workload | None:
     if pod is None:
         return None
     bare, cluster = parted(name)
-    cluster = cluster or q(home_cluster)
+    here = q(site, cluster)
     spec, labels, addresses = pod.spec, pod.meta.labels, _addresses(pod.spec)
     locality = labelled_locality(labels) or q(node_locality, spec.node_name)
-    network = network_at(q, addresses[0] if addresses else "", labels, cluster)
+    network = here.network_of(addresses[0] if addresses else "", labels)
     account = spec.service_account_name or spec.service_account or "default"
     return Workload(
         namespace=namespace,
         name=bare,
-        cluster=cluster,
+        cluster=here.cluster,
         addresses=addresses,
-        labels=augmented(labels, locality, network=network, node=parted(spec.node_name)[0], cluster=cluster),
+        labels=augmented(labels, locality, network=network, node=parted(spec.node_name)[0], cluster=here.cluster),
         service_account=q(identity, namespace, account),
         locality=locality,
         network=network,
@@ -162,14 +162,14 @@ def workload_of(
     """Return the workload that an entry describes, with more labels ``beneath`` its own."""
     labels = {**(beneath or {}), **entry.labels}
     locality = _locality(entry.locality) or labelled_locality(labels) or Locality()
-    cluster = q(home_cluster)
-    network = entry.network or network_at(q, entry.address, labels, cluster)
+    home = q(site, "")
+    network = entry.network or home.network_of(entry.address, labels)
     return Workload(
         namespace=namespace,
         name=name,
         addresses=(entry.address,) if entry.address else (),
-        labels=augmented(labels, locality, network=network, cluster=cluster),
-        cluster=cluster,
+        labels=augmented(labels, locality, network=network, cluster=home.cluster),
+        cluster=home.cluster,
         service_account=q(identity, namespace, entry.service_account) if entry.service_account else "",
         locality=locality,
         network=network,
