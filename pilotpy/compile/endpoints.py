@@ -95,11 +95,11 @@ def groups(q: Asking, key: ServiceKey, outlet: Outlet, chosen: Choice, place: Pl
     """The endpoints of an outlet as a client at ``place`` sees them; may be empty."""
     found = q(service, key)
     port = next((port for port in found.ports if port.number == outlet.port), None) if found else None
-    if port is None:
+    if found is None or port is None:
         return ()
     taken = [endpoint for one in q(endpoints, key, port.name) if _taken(endpoint := _as_sent(one), chosen, place)]
     secured = _secured(q, taken, chosen)
-    reached = as_seen(q, secured, place) if chosen.split else [one for one in secured if one.address]
+    reached = as_seen(q, found, secured, place) if chosen.split else [one for one in secured if one.address]
     return arranged(reached, chosen.spread, place)
 
 

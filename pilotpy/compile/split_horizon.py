@@ -16,9 +16,10 @@ from pilotpy.engine import Asking, query
 from pilotpy.mesh.endpoints import endpoints
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.network_gateways import NetworkGateway, gateways_to, has_gateways, weight_scale
-from pilotpy.mesh.service import Endpoint, Health, Locality, ServiceKey
+from pilotpy.mesh.service import Endpoint, Health, Locality, Service, ServiceKey
 from pilotpy.mesh.view import Place
 from pilotpy.mesh.workloads import MUTUAL, augmented
+from pilotpy.model.resource import Finding, Ref, Severity
 
 _LARGEST: Final = 2**32 - 1
 
@@ -34,7 +35,7 @@ def whereabouts(q: Asking, key: ServiceKey, port_name: str) -> tuple[tuple[str, 
     return tuple(sorted({(one.network, one.cluster) for one in q(endpoints, key, port_name) if one.network}))
 
 
-def as_seen(q: Asking, found: Iterable[Endpoint], place: Place) -> list[Endpoint]:
+def as_seen(q: Asking, service: Service, found: Iterable[Endpoint], place: Place) -> list[Endpoint]:
     """The endpoints that a client reaches directly, in their order, then the gateways to all others by locality.
 
     Weights are larger by the same factor for all, so that each can be divided among gateways. Gateways count as
@@ -51,13 +52,27 @@ def as_seen(q: Asking, found: Iterable[Endpoint], place: Place) -> list[Endpoint
             direct.append(replace(one, weight=weight))
             continue
         open_ways = [way for way in ways if _version(way) not in place.lacks]
-        if one.tls_mode != MUTUAL or one.health is not Health.HEALTHY:
+        if one.tls_mode != MUTUAL:
+            q.note(_unreached(service, one.network))
+            continue
+        if one.health is not Health.HEALTHY:
             continue
         for way in open_ways:
             reached = (one.locality, way)
             weights[reached] = weights.get(reached, 0) + weight // len(open_ways)
     through = [_gateway(way, locality, weight) for (locality, way), weight in sorted(weights.items())]
     return [one for one in direct if one.address] + through
+
+
+def _unreached(service: Service, network: str) -> Finding:
+    return Finding(
+        code="PP0309",
+        severity=Severity.WARNING,
+        message=f"Endpoints of {service.key.host} on network {network} that are not spoken to in mutual TLS "
+        "are not reached from other networks",
+        ref=Ref(*service.source),
+        hint="Give them a proxy, and let no rule or policy turn mutual TLS off",
+    )
 
 
 def _version(way: NetworkGateway) -> int:

@@ -138,12 +138,18 @@ def test_a_gateway_is_spoken_to_in_mutual_tls():
         pytest.param(
             [served(("far", "", "true")), rule("{tls: {mode: DISABLE}}")], id="whom a rule speaks to in plaintext"
         ),
-        pytest.param([served(("far", "", "false"))], id="who is not ready"),
     ],
 )
 def test_nobody_behind_a_gateway_is_reached_without_mutual_tls(written):
-    assert Client(REVIEWS_SERVICE, *written, GATEWAY, NETWORK="near").assignments[CLUSTER] == []
+    client = Client(REVIEWS_SERVICE, *written, GATEWAY, NETWORK="near")
+    assert client.assignments[CLUSTER] == []
+    assert [one.code for one in client.findings] == ["PP0309"]
     assert len(sent(Client(REVIEWS_SERVICE, *written, GATEWAY, NETWORK="far"))) == 1
+
+
+def test_who_is_not_ready_adds_nothing_to_a_gateway():
+    client = Client(REVIEWS_SERVICE, served(("far", "", "true"), ("far", "", "false")), GATEWAY, NETWORK="near")
+    assert sent(client) == [("", "203.0.113.9:15443", 1)]
 
 
 def test_a_gateway_of_the_endpoints_own_cluster_is_preferred():
