@@ -97,6 +97,13 @@ class Ledger:
         """The certificate with a serial number, if it is still valid and known."""
         return self._issued.get(serial)
 
+    def copied(self) -> Ledger:
+        """The same at this moment, for who takes his time to read it; nothing is to be added."""
+        other = Ledger(settle=self._settle)
+        other._issued, other._in_use = dict(self._issued), dict(self._in_use)
+        other._reported = dict(self._reported)
+        return other
+
     def in_use(self, serial: int) -> bool:
         """Whether a certificate may be in use, as far as is known."""
         return serial in self._in_use

@@ -155,7 +155,8 @@ class Accounts:
 
     async def _tell_account(self) -> None:
         ledger = self._keeper.ledger
-        revision, gave = ledger.revision, account(ledger)
+        revision = ledger.revision
+        gave = await asyncio.to_thread(account, ledger.copied())  # there may be thousands
         self._account_due = self._moment() + len(gave) / self._rhythm.bytes_a_second
         try:
             await self._write(ACCOUNTS, "binaryData", {self._name: b64encode(gave).decode()})

@@ -24,7 +24,7 @@ def test_an_account_holds_all_that_its_ledger_does():
     ledger = Ledger([issued(1, "a.x"), issued(2, "b.x", signer="new", roots=(OLD, NEW)), issued(3, "")])
     ledger.report("a.x", {OLD, NEW})
     ledger.gone("b.x")
-    again = merged([account(ledger)])
+    again = merged([account(ledger.copied())])
     assert list(again) == list(ledger)
     assert again.reported == ledger.reported
     for root in (OLD, NEW):

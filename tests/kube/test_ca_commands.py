@@ -228,6 +228,9 @@ async def test_what_a_command_issues_is_known_to_all(apiserver):
         events = (await ask(apiserver, system, Revoke(name="spiffe://cluster.local/ns/vm/sa/db"))).events
         assert [(what, about) for what, about, _ in events] == [("revoked", issued.serial)]
         assert (await status(apiserver, system)).revoked == 1
+    replicas = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": system, "name": REPLICAS}}
+    assert not apiserver.admin.read(replicas).get("data"), "who goes says so"
+    assert (await status(apiserver, system)).certificates == 1, "and what was given is known"
 
 
 @asynchronous
