@@ -183,6 +183,8 @@ class ListWatch:
             objects += map(self._collection.read, page.items or ())
             if not page.metadata.more:
                 break
+            if page.metadata.more == query.get("continue"):
+                raise Unreachable("not a list: its pages lead in a circle")
             query["continue"] = page.metadata.more
         self._paged = True
         self._version = page.metadata.resource_version

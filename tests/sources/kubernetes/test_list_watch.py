@@ -166,6 +166,11 @@ CASES = {
         [["all", "a"], *[["it ends what it should tell of changes before it has told any"]] * 2, ["ADDED", "c"]],
         ["list", "4", "4", "4"],
     ),
+    "a list whose pages lead in a circle is none": (
+        [listing("4", A, more="x"), *[listing("4", B, more="x")] * 5, listing("5", A, B), SILENCE],
+        [*[["not a list"]] * 3, ["all", "a", "b"]],
+        ["list"] * 7,
+    ),
     "a list without a version is none": (
         [listing(""), listing("5", A), SILENCE],
         [["not a list"], ["all", "a"]],
