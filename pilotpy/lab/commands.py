@@ -74,7 +74,7 @@ def up(
 def up_detached(
     folders: Sequence[Path],
     publish: Sequence[Publish] = (),
-    patience: timedelta = timedelta(seconds=60),
+    patience: timedelta = timedelta(seconds=120),
     reach: Reach | None = None,
 ) -> State:
     """Bring a lab up and leave it running. Returns it once all its pods are ready.

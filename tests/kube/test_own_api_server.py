@@ -132,6 +132,21 @@ def is_gone(mesh, one):
     return False
 
 
+def test_a_pod_whose_account_comes_late_begins_once_it_is_there(mesh):
+    mesh.apply(app("late", account="late").split("---")[0])
+    eventually(lambda: 'serviceaccount "late" not found' in mesh.logs(), patience=20)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": "default", "name": "late"}}
+    mesh.user.create(account)
+    eventually(lambda: is_settled(3), patience=40, words=mesh.logs)
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"namespace": "default", "name": "late-v1"},
+    }
+    mesh.user.delete(deployment)
+    eventually(lambda: is_settled(2), patience=40, words=mesh.logs)
+
+
 def test_a_job_comes_to_its_end(mesh):
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": "default", "name": "once"}}
     quiet = {"lab.pilotpy.dev/command": "sleep 0.1", "sidecar.istio.io/inject": "false"}

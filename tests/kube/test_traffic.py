@@ -260,3 +260,12 @@ def test_what_belonged_to_a_deployment_goes_with_it(mesh):
     sets = f"/apis/apps/v1/namespaces/{mesh.namespace}/replicasets"
     left = [one for one in mesh.cluster.admin.request("GET", sets)["items"] if is_called(one, "server-v2-")]
     assert left == []
+
+
+def test_a_lab_that_leaves_takes_what_it_made_with_it_and_leaves_what_somebody_wrote(mesh):
+    assert mesh.pods("server-v1-")
+    commands.down()
+    assert mesh.pods("") == []
+    (node,) = mesh.cluster.admin.request("GET", "/api/v1/nodes")["items"]
+    assert not is_ready(node)
+    assert mesh.cluster.admin.read(deployment_of(mesh, "server-v1"))["spec"]["replicas"] == 2

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pilotpy.lab.cluster import made
+from pilotpy.lab.cluster import made, revisions
+from pilotpy.lab.cluster.holdings import Holdings
 from pilotpy.lab.cluster.objects import WORKLOADS, Held, Object, read_as
 from pilotpy.lab.cluster.workload_status import replica_counts, workload_status
 from pilotpy.lab.cluster.writes import Verb, Write
@@ -39,8 +40,7 @@ class Controllers:
         self._takes_part = takes_part
         self._now = now
         self._stand_in = StandIn(observed=True)
-        self._held: dict[Ref, Resource[Held]] = {}
-        self._owned: defaultdict[str, set[Ref]] = defaultdict(set)  # by the uid of the owner
+        self._held = Holdings()
         self._told: dict[Ref, Resource[Any]] = {}  # what the stand-in knows
         self._services: dict[Ref, Resource[KubeService]] = {}
         self._pods: dict[Ref, Resource[Pod]] = {}  # that run
@@ -77,6 +77,14 @@ class Controllers:
         if ref in self._pods:
             self._uids[ref] = uid
 
+    def again(self, pod: Ref) -> list[Write]:
+        """What shall be written of a Pod that was refused; nothing if it shall not be any more."""
+        last = self._pods.get(pod)
+        if last is None or pod in self._uids:
+            return []
+        self._said.pop(pod, None)
+        return list(self._pod_written(Change(pod, _NOWHERE, last, last), self._makers[pod]))
+
     def wanted(self) -> tuple[Resource[Pod], ...]:
         """The Pods that should run now, sorted, with addresses."""
         return self._stand_in.wanted()
@@ -102,26 +110,13 @@ class Controllers:
 
     def _hold(self, ref: Ref, old: Resource[Held] | None, new: Resource[Held] | None) -> set[Ref]:
         """Keep an object. Returns others that it may concern."""
-        concerned: set[Ref] = set()
-        for one, keep in ((old, False), (new, True)):
-            if one is None:
-                continue
-            concerned |= self._owned.get(one.spec.uid, set())
-            if one.spec.owner is not None:
-                family = self._owned[one.spec.owner.uid]
-                family.add(ref) if keep else family.discard(ref)
         if new is None:
-            self._held.pop(ref, None)
             self._said.pop(ref, None)
             self._ended.discard(ref)
             if ref.kind in WORKLOADS:
                 self._finished.pop(ref, None)
                 self._begun.pop(ref, None)
-        else:
-            self._held[ref] = new
-        if ref.kind == "Namespace":
-            concerned |= {one for one in self._held if one.namespace == ref.name}
-        return concerned
+        return self._held.put(ref, old, new)
 
     def _is_deleted(self, pod: Ref, old: Resource[Held] | None, new: Resource[Held] | None) -> bool:
         """Whether somebody deleted the very Pod that runs."""
@@ -142,7 +137,7 @@ class Controllers:
         held = self._held.get(ref)
         if held is None or ref.kind not in _FED or held.meta.deleted or held.spec.finished:
             return None
-        namespace = self._held.get(Ref("Namespace", "", ref.namespace or ref.name))
+        namespace = self._held.namespace(ref)
         if namespace is None or namespace.meta.deleted or not self._takes_part(namespace):
             return None
         if held.spec.owner is not None and held.spec.owner.kind in WORKLOADS:
@@ -166,7 +161,7 @@ class Controllers:
         elif ref.kind == "Pod":
             yield from self._pod_kept(ref, held)
         elif ref.kind in WORKLOADS:
-            namespace = self._held.get(Ref("Namespace", "", ref.namespace))
+            namespace = self._held.namespace(ref)
             if namespace is not None and self._takes_part(namespace):
                 yield from self._workload_kept(ref, held)
 
@@ -181,26 +176,18 @@ class Controllers:
             return
         ours = held.spec.owner is not None and held.spec.owner.kind in WORKLOADS
         kept = held.spec.finished or ref in self._ended
-        left = ours and (not kept or self._is_orphan(held))
+        left = ours and (not kept or self._held.is_orphan(held))
         if held.meta.deleted or left:  # by a lab before this one, or by somebody before it began
             yield Write(Verb.DELETE, ref, _now(held.spec.uid))
 
     def _workload_kept(self, ref: Ref, held: Resource[Held]) -> Iterator[Write]:
-        if held.spec.owner is not None and held.spec.owner.kind in WORKLOADS and self._is_orphan(held):
+        if held.spec.owner is not None and held.spec.owner.kind in WORKLOADS and self._held.is_orphan(held):
             yield Write(Verb.DELETE, ref, _now(held.spec.uid))
         elif held.meta.deleted and _HELD_BACK & set(held.spec.finalizers) and ref not in self._makers.values():
             kept = [one for one in held.spec.finalizers if one not in _HELD_BACK]
             yield Write(Verb.MERGE, ref, {"metadata": {"finalizers": kept or None}})
         elif ref in self._told:
-            yield from self._workload_written(ref)
-
-    def _is_orphan(self, held: Resource[Held]) -> bool:
-        owner = held.spec.owner
-        return owner is not None and not any(
-            one.spec.uid == owner.uid
-            for ref, one in self._held.items()
-            if ref.kind == owner.kind and ref.namespace == held.ref.namespace
-        )
+            yield from self._workload_written(held)
 
     # What runs.
 
@@ -223,9 +210,10 @@ class Controllers:
                 self._services.pop(ref, None)
             elif ref.kind == "Service" and new is not None:
                 self._services[ref] = new
-        for ref in sorted(concerned & self._held.keys()):
-            if ref.kind in WORKLOADS:
-                writes += self._workload_kept(ref, self._held[ref])
+        for ref in sorted(concerned):
+            held = self._held.get(ref)
+            if held is not None and ref.kind in WORKLOADS:
+                writes += self._workload_kept(ref, held)
         return writes
 
     def _pod_written(self, change: Change, maker: Ref) -> Iterator[Write]:
@@ -241,7 +229,7 @@ class Controllers:
         held = self._held.get(maker)
         if maker != ref and held is not None:
             if is_new and maker.kind == "Deployment":
-                yield from self._replica_sets(maker)
+                yield from self._replica_sets(held)
             if not new.meta.deleted:
                 body = made.pod(new, held.spec.spec["template"], self._node)
                 yield from self._once(Verb.APPLY, ref, body, owner=_owner(new, maker))
@@ -266,7 +254,7 @@ class Controllers:
             self._ended.add(ref)
             status = made.pod_ended(begun, self._now(), restarts, images)
             yield Write(Verb.MERGE, ref, {"status": status}, "status")
-        elif maker != ref or ref not in self._held or self._held[ref].meta.deleted:
+        elif maker != ref or (held := self._held.get(ref)) is None or held.meta.deleted:
             yield Write(Verb.DELETE, ref, _now(uid))
         else:  # it is somebody's, and merely begins anew
             yield Write(Verb.MERGE, ref, {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}, "status")
@@ -278,38 +266,35 @@ class Controllers:
 
     # How workloads are.
 
-    def _workload_written(self, ref: Ref) -> Iterator[Write]:
-        held = self._held[ref]
+    def _workload_written(self, held: Resource[Held]) -> Iterator[Write]:
+        ref = held.ref
         if ref.kind == "Deployment":
-            yield from self._replica_sets(ref)
-        pods = [self._pods[pod] for pod, maker in self._makers.items() if maker == ref]
-        moments = [self._begun[one.ref] for one in pods]
-        begun = self._said_first(ref, min(moments)) if moments else self._said_first(ref, None)
+            yield from self._replica_sets(held)
+        pods = self._pods_of(ref)
+        if pods:
+            self._begun.setdefault(ref, min(self._begun[one.ref] for one in pods))
+        begun = made.stamp(self._begun[ref]) if ref in self._begun else ""
         status = workload_status(held, pods, self._finished[ref], begun, made.stamp(self._now()))
         yield from self._once(Verb.MERGE, ref, {"status": status}, "status")
 
-    def _said_first(self, ref: Ref, moment: datetime | None) -> str:
-        if moment is not None:
-            self._begun.setdefault(ref, moment)
-        return made.stamp(self._begun[ref]) if ref in self._begun else ""
+    def _replica_sets(self, held: Resource[Held]) -> Iterator[Write]:
+        """The ReplicaSet that is, how those are that were, and which have had their time."""
+        known = tuple(self._held.owned(held, "ReplicaSet"))
+        ref, body = revisions.current(held, known)
+        yield from self._once(Verb.APPLY, ref, body, owner=held.ref)
+        live = [pod for pod in self._pods_of(held.ref) if not pod.meta.deleted]
+        for one in {ref, *(each.ref for each in known)}:
+            hashed = one.name.removeprefix(f"{held.ref.name}-")
+            pods = [pod for pod in live if pod.meta.labels.get(made.HASH) == hashed]
+            yield from self._once(Verb.MERGE, one, {"status": replica_counts(pods)}, "status")
+        for former in known:
+            if former.ref != ref and former.spec.spec.get("replicas"):
+                yield Write(Verb.MERGE, former.ref, {"spec": {"replicas": 0}})
+        for former in revisions.outlived(held, known):
+            yield Write(Verb.DELETE, former.ref, _now(former.spec.uid))
 
-    def _replica_sets(self, ref: Ref) -> Iterator[Write]:
-        """The ReplicaSet that is, and how those are that were."""
-        held = self._held[ref]
-        known = [self._held[one] for one in self._owned.get(held.spec.uid, ()) if one.kind == "ReplicaSet"]
-        numbers = {one.ref: _number(one) for one in known}
-        current, _ = made.replica_set(held, 0)
-        newest = max(numbers.values(), default=0)
-        number = newest if newest and numbers.get(current) == newest else newest + 1
-        ref_now, body = made.replica_set(held, number)
-        yield from self._once(Verb.APPLY, ref_now, body, owner=ref)
-        pods = [self._pods[pod] for pod, maker in self._makers.items() if maker == ref]
-        for one in {*numbers, ref_now}:
-            hashed = one.name.removeprefix(f"{ref.name}-")
-            live = [pod for pod in pods if not pod.meta.deleted and pod.meta.labels.get(made.HASH) == hashed]
-            if one != ref_now and self._held[one].spec.spec.get("replicas"):
-                yield Write(Verb.MERGE, one, {"spec": {"replicas": 0}})
-            yield from self._once(Verb.MERGE, one, {"status": replica_counts(live)}, "status")
+    def _pods_of(self, workload: Ref) -> list[Resource[Pod]]:
+        return [self._pods[pod] for pod, maker in self._makers.items() if maker == workload]
 
     def _once(
         self, verb: Verb, ref: Ref, body: Object, subresource: str = "", owner: Ref | None = None
@@ -331,8 +316,3 @@ def _owner(pod: Resource[Pod], maker: Ref) -> Ref:
     """What a Pod belongs to: of a Deployment its ReplicaSet."""
     named = pod.meta.owners[0]
     return Ref(named.kind, maker.namespace, named.name)
-
-
-def _number(replica_set: Resource[Held]) -> int:
-    text = replica_set.meta.annotations.get(made.REVISION, "")
-    return int(text) if text.isdigit() else 0

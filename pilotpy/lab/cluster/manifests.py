@@ -26,7 +26,8 @@ from pilotpy.sources.kubernetes.trouble import Refused, Trouble
 _FIRST: Final = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "ConfigMap")
 _PATIENCE: Final = timedelta(seconds=15)  # until a kind that was just defined is served
 _LOOK_AGAIN: Final = 0.1  # seconds
-_NOT_FOUND: Final = 404
+_PAUSE: Final = 2.0  # seconds
+_NOT_FOUND, _BUSY, _FAILED = 404, 429, 500
 _log = logging.getLogger(__name__)
 
 
@@ -47,10 +48,14 @@ class Manifests:
             return
         async for _ in self._folder.watch():
             self.findings = self._folder.findings
-            await self.apply(self._objects())
+            while not await self.apply(self._objects()):  # noqa: ASYNC110 - each round is a try
+                await asyncio.sleep(_PAUSE)
 
-    async def apply(self, objects: Sequence[Object]) -> None:
-        """Write objects that say something new; one that is refused is told, and the others are written."""
+    async def apply(self, objects: Sequence[Object]) -> bool:
+        """Write objects that say something new; one that is refused is told, and the others are written.
+
+        Returns whether that was the last word: False if the API server could not say yes or no.
+        """
         for one in sorted(objects, key=_turn):
             metadata = one.get("metadata") or {}
             name = tuple(str(part) for part in (one.get("kind"), metadata.get("namespace", ""), metadata.get("name")))
@@ -58,10 +63,17 @@ class Manifests:
                 continue
             try:
                 await self._apply(one)
+            except Refused as refused:
+                _log.warning("%s %s/%s is not written: %s", *name, refused)
+                if refused.status == _BUSY or refused.status >= _FAILED:
+                    return False
+                self._written[name] = said  # until it says something else
             except Trouble as trouble:
-                _log.warning("%s %s/%s is not written: %s", *name, trouble)
+                _log.warning("%s %s/%s waits: %s", *name, trouble)
+                return False
             else:
                 self._written[name] = said
+        return True
 
     async def _apply(self, one: Object) -> None:
         query = {"fieldManager": MANAGER, "force": "true"}

@@ -11,11 +11,13 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from pilotpy.lab.cluster.objects import Object
 from pilotpy.lab.cluster.writes import MANAGER, Verb
 from pilotpy.lab.network import GATEWAY
 from pilotpy.sources.kubernetes.connection import Connection
-from pilotpy.sources.kubernetes.trouble import Trouble
+from pilotpy.sources.kubernetes.trouble import Refused, Trouble
 
 NODE: Final = "pilotpy-lab"
 MARK: Final = "lab.pilotpy.dev/node"
@@ -23,9 +25,12 @@ MARK: Final = "lab.pilotpy.dev/node"
 
 _PATH: Final = f"/api/v1/nodes/{NODE}"
 _LEASE: Final = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{NODE}"
-_BEAT: Final = timedelta(seconds=10)
+BEAT: Final = timedelta(seconds=10)
+"""Between two renewals of the Lease."""
+
 _DURATION: Final = timedelta(seconds=40)
 _MOST_PODS: Final = 200
+_NOT_FOUND: Final = 404
 _log = logging.getLogger(__name__)
 
 
@@ -44,12 +49,24 @@ async def beat(connection: Connection) -> None:
             await _apply(connection, _LEASE, _lease())
         except Trouble as trouble:
             _log.debug("the node's lease waits: %s", trouble)
-        await asyncio.sleep(_BEAT.total_seconds())
+        await asyncio.sleep(BEAT.total_seconds())
 
 
 async def leave(connection: Connection) -> None:
     """Say that nothing runs there any more. Raises Trouble."""
     await _say(connection, ready=False)
+    await connection.ask("DELETE", _LEASE)
+
+
+async def renewal(connection: Connection) -> str:
+    """When the Lease was renewed last; "" if there is none. Raises Trouble."""
+    try:
+        found = msgspec.json.decode(await connection.ask("GET", _LEASE))
+    except Refused as refused:
+        if refused.status != _NOT_FOUND:
+            raise
+        return ""
+    return str(found["spec"].get("renewTime", ""))
 
 
 async def _say(connection: Connection, *, ready: bool) -> None:

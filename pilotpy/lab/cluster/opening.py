@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pilotpy.lab.cluster import node
 from pilotpy.lab.cluster.api_server import kubeconfig
 from pilotpy.lab.cluster.caution import Inhabited, inhabitants, refusal
 from pilotpy.lab.cluster.installed import ACCOUNT, control_plane_objects, has_account, own_definitions
@@ -20,6 +21,7 @@ from pilotpy.sources.kubernetes.connection import Connection
 from pilotpy.sources.kubernetes.trouble import Refused, Trouble, Unusable
 
 _LOOK_AGAIN: Final = 0.1  # seconds
+_BEATS: Final = 1.5  # of a node that is alive, in which it must be heard
 _DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _CONFLICT: Final = 409
 
@@ -46,7 +48,10 @@ async def beware(connection: Connection) -> None:
     """Look whether anybody lives in the cluster. Raises Inhabited, Trouble."""
     leases = await _items(connection, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases")
     nodes, pods = await _items(connection, "/api/v1/nodes"), await _items(connection, "/api/v1/pods")
-    if found := list(inhabitants(nodes, leases, pods)):
+    found = list(inhabitants(nodes, leases, pods))
+    if not found and await _beats(connection):
+        found = ["another lab, whose node is alive"]
+    if found:
         raise Inhabited(refusal(found))
 
 
@@ -75,6 +80,19 @@ async def logged_in(tokens: Tokens, configuration: Any, folder: Path) -> tuple[W
     if configuration.tls_server_name:
         cluster["tls-server-name"] = configuration.tls_server_name
     return wanted, kubeconfig(folder / "control-plane.kubeconfig", cluster, {"tokenFile": str(wanted.file)})
+
+
+async def _beats(connection: Connection) -> bool:
+    """Whether the Lease of a lab's node is renewed while one looks; at once if there is none, or the lab has left."""
+    first = await node.renewal(connection)
+    if not first:
+        return False
+    until = asyncio.get_running_loop().time() + _BEATS * node.BEAT.total_seconds()
+    while asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(_LOOK_AGAIN)
+        if await node.renewal(connection) != first:
+            return True
+    return False
 
 
 async def _items(connection: Connection, path: str) -> list[Object]:

@@ -47,6 +47,7 @@ _ROOTS: Final = Ref("ConfigMap", SYSTEM, "istio-ca-root-cert")
 _AUDIENCE: Final = "istio-ca"
 _HELD: Final = frozenset(one.kind for one in READ) - {"ConfigMap"}
 _PATIENCE: Final = timedelta(seconds=60)  # until an API server is there
+_AGAIN: Final = timedelta(seconds=2)  # after which a Pod is written that was refused: its account may be there by then
 _FAREWELL: Final = timedelta(seconds=5)
 
 
@@ -65,7 +66,7 @@ class ClusterPlane:
         self._connection = connection = Connection(self._login)
         self._takes_part = partial(takes_part, everywhere=order.own is not None)
         self._controllers = Controllers(node.NODE, self._takes_part, partial(datetime.now, UTC))
-        self._writer = Writer(connection, self._wrote)
+        self._writer = Writer(connection, self._wrote, self._refused)
         self._tokens = Tokens(connection)
         self._own_token: set[Wanted] = set()
         self._emptying = Emptying(connection)
@@ -73,6 +74,7 @@ class ClusterPlane:
         self._stirred, self._ready = asyncio.Event(), asyncio.Event()
         self._serving = Serving(place / files.PLANE_LOG, self._stirred.set)
         self._mesh = MeshFacts()
+        self._read_wrong: tuple[Finding, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, host: str) -> None:
@@ -133,7 +135,7 @@ class ClusterPlane:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with manifests and workloads now."""
-        return (*self._manifests.findings, *self._controllers.findings)
+        return (*self._manifests.findings, *self._read_wrong, *self._controllers.findings)
 
     def observe(self, pod: Ref, state: PodState) -> None:
         """Say what a Pod does."""
@@ -178,6 +180,7 @@ class ClusterPlane:
             self._connection, settings=CONFIG_MAP, count=lambda _, __: None, random=random, collections=READ
         )
         async for changes in cluster.watch():
+            self._read_wrong = cluster.findings
             self._take(changes)
 
     def _take(self, changes: Iterable[Change]) -> None:
@@ -211,6 +214,13 @@ class ClusterPlane:
     def _wrote(self, ref: Ref, uid: str) -> None:
         self._controllers.wrote(ref, uid)
         self._put(())
+
+    def _refused(self, ref: Ref) -> None:
+        again = partial(self._put_again, ref)
+        asyncio.get_running_loop().call_later(_AGAIN.total_seconds(), again)
+
+    def _put_again(self, ref: Ref) -> None:
+        self._put(self._controllers.again(ref))
 
     def _put(self, writes: Iterable[Write]) -> None:
         self._writer.put(writes)

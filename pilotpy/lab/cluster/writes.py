@@ -53,10 +53,13 @@ class Write(NamedTuple):
 class Writer:
     """Sends writes. All calls come from one event loop."""
 
-    def __init__(self, connection: Connection, wrote: Callable[[Ref, str], None]) -> None:
-        """`wrote`: is told the uid of each object that was applied."""
+    def __init__(
+        self, connection: Connection, wrote: Callable[[Ref, str], None], refused: Callable[[Ref], None]
+    ) -> None:
+        """`wrote`: is told the uid of each object that was applied; `refused`: what was not, and why is in the log."""
         self._connection = connection
         self._wrote = wrote
+        self._refused = refused
         self._waiting = asyncio.Queue[Write]()
         self._uids: dict[Ref, str] = {}
         self._backoff = Backoff(Random(), _FIRST, _LONGEST)  # noqa: S311 - pauses need no secrecy
@@ -88,6 +91,8 @@ class Writer:
                 refused += no.status != _BUSY and no.status < 500
                 if refused >= _TRIES or no.status == _INVALID:
                     _log.error("%s %s: %s", write.verb.name.lower(), write.ref, no)
+                    if write.verb is Verb.APPLY:
+                        self._refused(write.ref)
                     return
             except Trouble as trouble:
                 _log.debug("%s waits: %s", write.ref, trouble)

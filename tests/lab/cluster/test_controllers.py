@@ -132,6 +132,28 @@ def test_what_is_rolled_back_is_the_newest_revision_again(world):
     assert sets == {"one": ("3", 1), "two": ("2", 0)}
 
 
+def test_of_replica_sets_that_were_as_many_are_kept_as_the_deployment_says(world):
+    world.create(workload(spec="revisionHistoryLimit: 1"))
+    for version in ("two", "three", "four"):
+        world.patch("Deployment", "a", image(version))
+    kept = [world.one("ReplicaSet", name)["spec"]["template"] for name in world.names("ReplicaSet")]
+    assert {one["spec"]["containers"][0]["image"] for one in kept} == {"three", "four"}
+
+
+def test_a_pod_that_was_refused_is_written_again_while_it_is_wanted(world):
+    world.refused = {"Pod"}
+    world.create(workload())
+    assert world.names("Pod") == []
+    (ref,) = world.running
+    world.refused = set()
+    world._take(world.controllers.again(ref))
+    world.settle()
+    assert conditions(world.one("Pod", ref.name))["Ready"] == "True"
+    assert world.controllers.again(ref) == [], "it is there"
+    world.delete("Deployment", "a")
+    assert world.controllers.again(ref) == [], "nobody wants it"
+
+
 def test_a_pod_that_somebody_deletes_is_replaced(world):
     world.create(workload())
     (name,) = world.names("Pod")

@@ -43,6 +43,7 @@ class World:
         self.writes = Counter()
         self.written = []
         self.running = {}
+        self.refused = set()  # kinds that are not taken
         self.ends = set()  # names of Pods whose application comes to its end
         self._everywhere = everywhere
         self._uids = iter(range(1, 10**6))
@@ -126,6 +127,8 @@ class World:
             self.writes[write.ref] += 1
             self.written.append(write)
             known = self.objects.get(write.ref)
+            if write.verb is Verb.APPLY and write.ref.kind in self.refused:
+                continue
             if write.verb is Verb.APPLY:
                 body = {"kind": write.ref.kind, "apiVersion": api_version(write.ref.kind)} | write.body
                 if write.owner is not None:
