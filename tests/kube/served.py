@@ -29,8 +29,9 @@ async def serving(apiserver, folder=(), system="istio-system"):
 
 
 @asynccontextmanager
-async def sidecar(address, pod="web-1", namespace="default"):
+async def sidecar(address, pod="web-1", namespace="default", **metadata):
     async with Sidecar(address, node_id(pod, namespace)) as proxy:
+        proxy.metadata.update(metadata)
         following = asyncio.create_task(proxy.follow())
         try:
             yield proxy
@@ -52,6 +53,12 @@ def destinations(proxy, service):
     tables = [RouteConfiguration.FromString(body) for body in proxy.held[ROUTE.url].resources.values()]
     hosts = [one for table in tables for one in table.virtual_hosts if one.name.startswith(f"{host}.")]
     return {route.route.cluster.split("|")[-1].split(".")[0] for one in hosts for route in one.routes}
+
+
+def domains(proxy):
+    """All that a proxy knows services by."""
+    tables = [RouteConfiguration.FromString(body) for body in proxy.held[ROUTE.url].resources.values()]
+    return {domain for table in tables for one in table.virtual_hosts for domain in one.domains}
 
 
 def places(proxy, cluster):

@@ -21,7 +21,7 @@ from tests.authority.plane import Workload, names
 from tests.kube.cluster import Cluster
 from tests.kube.objects import config_map, endpoint_slice, pod, running, service
 from tests.kube.plane import plane
-from tests.kube.served import places, serving, sidecar, until
+from tests.kube.served import domains, places, serving, sidecar, until
 from tests.kube.test_keys import Shop
 from tests.kube.watching import TIMING
 from tests.sources.following import Follower
@@ -264,6 +264,45 @@ def test_pods_on_another_network_are_reached_through_its_gateway(apiserver, east
             await to_thread(apiserver.admin.patch, settings, {"data": {"meshNetworks": named}})
             await to_thread(east.admin.delete, gateway)
             await reaches("10.1.0.1", "203.0.113.5")
+
+    asyncio.run(story())
+
+
+def another_address(cluster, written, address):
+    """The address of a Service that is made; clusters draw theirs from the same range, and it is to be another."""
+    for _ in range(5):
+        made = cluster.admin.create(written)
+        if made["spec"]["clusterIP"] != address:
+            return made["spec"]["clusterIP"]
+        cluster.admin.delete(written)
+    raise AssertionError("five times the same of hundreds")
+
+
+def test_each_cluster_has_its_addresses_and_says_which_of_its_namespaces_count(apiserver, east):
+    async def story():
+        system = await to_thread(apiserver.namespace, "system-")
+        mesh = "discoverySelectors: [{matchLabels: {mesh: member}}]"
+        await to_thread(apiserver.admin.create, config_map(system, "istio", mesh=mesh))
+        await to_thread(apiserver.admin.create, remote_secret(system, east=await to_thread(inlined, east)))
+        shop = await to_thread(apiserver.namespace, "shop-")
+        metadata = {"name": shop, "labels": {"mesh": "member"}}
+        await to_thread(east.admin.create, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        here = (await to_thread(apiserver.admin.create, service(shop, "web")))["spec"]["clusterIP"]
+        there = await to_thread(another_address, east, service(shop, "web"), here)
+        async with (
+            serving(apiserver, system=system) as server,
+            sidecar(server.address, namespace=shop, CLUSTER_ID="Kubernetes") as at_home,
+            sidecar(server.address, namespace=shop, CLUSTER_ID="east") as in_east,
+        ):
+            for proxy in (at_home, in_east):
+                await until(proxy, lambda proxy=proxy: {f"web.{shop}.svc.cluster.local", there} <= domains(proxy))
+                assert here not in domains(proxy), "the namespace does not count at home"
+            home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shop}}
+            await to_thread(apiserver.admin.patch, home, {"metadata": {"labels": {"mesh": "member"}}})
+            await until(at_home, lambda: here in domains(at_home))
+            assert there not in domains(at_home)
+            assert there in domains(in_east)
+            assert here not in domains(in_east)
 
     asyncio.run(story())
 
