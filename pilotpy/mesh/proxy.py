@@ -52,6 +52,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     static_labels: Pairs = ()  # sorted; beneath the pod's
     locality: Locality = Locality()
     network: str = ""
+    network_view: str = ""  # networks, separated by commas: it wants the endpoints of these alone
     node: str = ""
     workload: str = ""
     service_account: str = ""
@@ -124,6 +125,7 @@ def proxy_from_node(
             static_labels=said.labels("STATIC_LABELS"),
             locality=locality,
             network=said.text("NETWORK"),
+            network_view=said.text("REQUESTED_NETWORK_VIEW"),
             node=said.text("NODE_NAME"),
             workload=said.text("WORKLOAD_NAME"),
             service_account=said.text("SERVICE_ACCOUNT"),

@@ -33,6 +33,7 @@ from pilotpy.mesh.workloads import Workload, augmented, labelled_locality, pod_w
 from pilotpy.model.destination_rule import DestinationRule, TrafficPolicy
 from pilotpy.model.kubernetes import KubeService
 from pilotpy.model.resource import Finding, Ref, Resource, Severity
+from pilotpy.schema.codes import NOT_COMPILED
 from pilotpy.schema.durations import duration
 
 Pairs = tuple[tuple[str, str], ...]
@@ -162,6 +163,8 @@ def _is_keyless(q: Asking, proxy: Proxy) -> bool:
 
 
 def _place(q: Asking, proxy: Proxy, labels: Pairs, locality: Locality, workload: Workload | None) -> Place:
+    if proxy.network_view:
+        q.note(_unlimited(proxy))
     asked = {label.partition("=")[0] for label in q(mesh_config).locality_lb_setting.failover_priority}
     node = (workload.node if workload else "") or proxy.node
     return Place(
@@ -171,6 +174,15 @@ def _place(q: Asking, proxy: Proxy, labels: Pairs, locality: Locality, workload:
         node=node if q.keys(SERVICES_BY_NODE_USE, True) else "",
         labels=tuple(label for label in labels if label[0] in asked or q.keys(RULES_BY_FAILOVER_LABEL, label[0])),
         lacks=q(gateway_families) - {version for version, spoken in ((4, proxy.ipv4), (6, proxy.ipv6)) if spoken},
+    )
+
+
+def _unlimited(proxy: Proxy) -> Finding:
+    return Finding(
+        code=NOT_COMPILED,
+        severity=Severity.WARNING,
+        message=f"REQUESTED_NETWORK_VIEW of proxy {proxy.id} has no effect yet: it is sent endpoints of all networks",
+        hint="Leave ISTIO_META_REQUESTED_NETWORK_VIEW out; or keep it, if that will do",
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 from pilotpy.engine import Put
 from pilotpy.mesh.clusters import HOME_CLUSTER
 from pilotpy.mesh.endpoints import endpoints
+from pilotpy.mesh.views import view
 from tests.mesh.networks import elsewhere, networks, root_namespace
 from tests.mesh.world import World, endpoint_slice, key, kube_service, pod
 
@@ -137,3 +138,9 @@ def test_networks_change_while_running():
     assert on(world) == ["renamed"]
     world.drop("MeshNetworks", "istio-system", "meshnetworks")
     assert on(world) == [""]
+
+
+def test_a_proxy_that_wants_some_networks_alone_is_told_that_it_has_all():
+    world = World()
+    world.view("web-1.shop", REQUESTED_NETWORK_VIEW="one,two")
+    assert world.codes(view, "sidecar~10.9.9.9~web-1.shop~shop.svc.cluster.local") == [("PP0008", None)]
