@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 
 import pytest
 import yaml
@@ -23,18 +24,19 @@ def namespace(name, **annotations):
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "annotations": annotations}}
 
 
-@pytest.fixture
-def reader(east, repository):  # noqa: F811 - it is imported to be used so
-    """A kubeconfig for the other cluster, of the account that deploy/ has for it where it is to have the roots."""
+@contextmanager
+def reader(cluster, repository, system):
+    """A kubeconfig for a cluster, of the account that deploy/ has for it where it is to have the roots."""
     files = [repository / "deploy" / "remote-cluster" / name for name in ("reader.yaml", "roots.yaml")]
-    made = [one for file in files for one in yaml.safe_load_all(file.read_text()) if one]
-    east.admin.create(*made)
-    token = east.admin.token("istio-system", "istio-reader-service-account", "")
-    written = yaml.safe_load(inlined(east))
+    texts = [file.read_text().replace("istio-system", system) for file in files]
+    made = [one for text in texts for one in yaml.safe_load_all(text) if one]
+    cluster.admin.create(*made)
+    token = cluster.admin.token(system, "istio-reader-service-account", "")
+    written = yaml.safe_load(inlined(cluster))
     yield yaml.safe_dump(written | {"users": [{"name": written["users"][0]["name"], "user": {"token": token}}]})
     for one in made:
         if one["kind"] != "Namespace":  # nobody here would finish its deletion
-            east.admin.delete(one)
+            cluster.admin.delete(one)
 
 
 def asking(served, shop, token, roots, cluster):
@@ -68,23 +70,22 @@ async def test_rights_to_secrets_are_those_of_the_cluster_where_the_pod_runs(api
 
 
 @asynchronous
-async def test_the_roots_are_in_the_namespaces_of_a_cluster_that_wants_them_of_us(apiserver, east, reader, caplog):  # noqa: F811
-    system = "istio-system"
-    apiserver.admin.create(namespace(system))
-    apiserver.admin.create(remote_secret(system, "far", east=reader))
-    first = east.namespace("shop-")
-    async with plane(apiserver, system) as served:
-        home = apiserver.namespace("shop-")
-        roots = await asyncio.to_thread(served.roots, home)
-        token = Shop(east).token()
-        assert await served.certificate(Workload(), token, roots, clusterid="east"), "it is followed"
-        assert not roots_in(east, first)
-        east.admin.patch(namespace(system), {"metadata": {"annotations": {ANNOTATION: "west, Kubernetes"}}})
-        await until(lambda: asyncio.to_thread(roots_in, east, first))
-        assert roots_in(east, first).encode() == roots
-        late = east.namespace("shop-")
-        await until(lambda: asyncio.to_thread(roots_in, east, late))
-        east.admin.patch(namespace(system), {"metadata": {"annotations": {ANNOTATION: None}}})
-        lease = "/apis/coordination.k8s.io/v1/namespaces/istio-system/leases/istio-namespace-controller-election"
-        await until(lambda: not east.admin.request("GET", lease)["spec"]["holderIdentity"])
+async def test_the_roots_are_in_the_namespaces_of_a_cluster_that_wants_them_of_us(apiserver, east, repository, caplog):  # noqa: F811
+    system, first = apiserver.namespace("system-"), east.namespace("shop-")
+    with reader(east, repository, system) as kubeconfig:
+        apiserver.admin.create(remote_secret(system, east=kubeconfig))
+        async with plane(apiserver, system) as served:
+            home = apiserver.namespace("shop-")
+            roots = await asyncio.to_thread(served.roots, home)
+            token = Shop(east).token()
+            assert await served.certificate(Workload(), token, roots, clusterid="east"), "it is followed"
+            assert not roots_in(east, first)
+            east.admin.patch(namespace(system), {"metadata": {"annotations": {ANNOTATION: "west, Kubernetes"}}})
+            await until(lambda: asyncio.to_thread(roots_in, east, first))
+            assert roots_in(east, first).encode() == roots
+            late = east.namespace("shop-")
+            await until(lambda: asyncio.to_thread(roots_in, east, late))
+            east.admin.patch(namespace(system), {"metadata": {"annotations": {ANNOTATION: None}}})
+            lease = f"/apis/coordination.k8s.io/v1/namespaces/{system}/leases/istio-namespace-controller-election"
+            await until(lambda: not east.admin.request("GET", lease)["spec"]["holderIdentity"])
     assert "403" not in caplog.text
