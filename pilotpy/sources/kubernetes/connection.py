@@ -151,9 +151,25 @@ class _Transport(RESTClientObject):
     def _create_connector(self) -> aiohttp.TCPConnector:
         # Until then a connection whose peer never answers TLS's goodbye was kept for ever (CPython's issue 118950).
         lingering = sys.version_info < (3, 12, 7)
-        return aiohttp.TCPConnector(
+        return _Connector(
             limit=0, ssl=self.ssl_context, enable_cleanup_closed=lingering, socket_factory=watchful_socket
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Leaves alone what has ended: Debian's Python, 3.11.2, cannot abort a transport that was closed after its end."""
+
+    def _close(self, *, abort_ssl: bool = False) -> list[Awaitable[object]]:
+        self._forget_ended()
+        return super()._close(abort_ssl=abort_ssl)
+
+    def _cleanup_closed(self) -> None:
+        self._forget_ended()
+        super()._cleanup_closed()
+
+    def _forget_ended(self) -> None:
+        closed = self._cleanup_closed_transports
+        self._cleanup_closed_transports = [one for one in closed if getattr(one, "_ssl_protocol", one) is not None]
 
 
 def watchful_socket(address: aiohttp.AddrInfoType) -> socket.socket:
