@@ -23,12 +23,22 @@ PARTS = {
     "identity": [["identity", "1000"]],
 }
 RESULT = Path("build/bench.json")
+_HEAD = f"{'case':<34} {'what':<74} {'value':>12} {'unit':<20} aim"
+_LINE = "{case:<34} {what:<74} {value:>12,.3f} {unit:<20} {aim}"
 
 
 def main(chosen: list[str]) -> None:
     """Run the chosen parts, all of them if none is named."""
     if unknown := sorted({*chosen} - {*PARTS}):
         sys.exit(f"there is no part {unknown[0]!r} of the benchmarks; there are {', '.join(PARTS)}")
+    machine = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],  # when this began: what others did
+    }
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    print(_HEAD)
     rows: list[dict[str, object]] = []
     for name in chosen or PARTS:
         for module, *arguments in PARTS[name]:
@@ -36,9 +46,8 @@ def main(chosen: list[str]) -> None:
             for line in subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
                 row = json.loads(line)
                 rows.append(row)
-                print(f"{row['case']:<28} {row['what']:<58} {row['value']:>12,.3f} {row['unit']}", flush=True)
+                print(_LINE.format(**row).rstrip(), flush=True)
     RESULT.parent.mkdir(exist_ok=True)
-    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
     RESULT.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     print(f"written to {RESULT}")
 

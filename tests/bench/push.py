@@ -131,6 +131,7 @@ async def _nothing(case: str, server: Server) -> None:
         "sidecars sent to by an edit that alters nobody's answer",
         0 if record.revision == sent else record.sent,
         "",
+        "0",
     )
 
 

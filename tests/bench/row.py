@@ -9,9 +9,10 @@ from pathlib import Path
 _PAGE = 4096
 
 
-def row(case: str, what: str, value: float, unit: str) -> None:
-    """Print one figure."""
-    sys.stdout.write(json.dumps({"case": case, "what": what, "value": round(value, 4), "unit": unit}) + "\n")
+def row(case: str, what: str, value: float, unit: str, aim: str = "") -> None:
+    """Print one figure; with what it should be, if that was ever said: "< 300"."""
+    said = {"case": case, "what": what, "value": round(value, 4), "unit": unit, "aim": aim}
+    sys.stdout.write(json.dumps(said) + "\n")
     sys.stdout.flush()
 
 
