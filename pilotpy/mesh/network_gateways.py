@@ -29,6 +29,7 @@ HOST_ADDRESSES: Kind[tuple[str, ...]] = Kind("HostAddresses")
 
 _GATEWAY_PORT: Final = "networking.istio.io/gatewayPort"
 _NODE_SELECTOR: Final = "traffic.istio.io/nodeSelector"
+_FROM_OUTSIDE: Final = frozenset({"LoadBalancer", "NodePort"})
 
 
 class NetworkGateway(NamedTuple):
@@ -152,7 +153,10 @@ def _through(q: Asking, service: Resource[KubeService], network: str, port: int,
     if selector is not None:
         outside += _of_nodes(q, service, selector, cluster)
         port = next((one.node_port for one in spec.ports if one.port == port), 0) or port
-    for address in dict.fromkeys((*outside, *spec.external_ips)):
+    addresses = dict.fromkeys((*outside, *spec.external_ips))
+    if not addresses and spec.type in _FROM_OUTSIDE:
+        q.note(_unreachable(service, network))
+    for address in addresses:
         yield NetworkGateway(address, port, network, cluster or home)
 
 
@@ -184,6 +188,17 @@ def _port(q: Asking, service: Resource[KubeService]) -> int:
 
 def _unread(service: Resource[KubeService], field: str, message: str, hint: str) -> Finding:
     return Finding(code="PP0307", severity=Severity.WARNING, message=message, ref=service.ref, field=field, hint=hint)
+
+
+def _unreachable(service: Resource[KubeService], network: str) -> Finding:
+    return Finding(
+        code="PP0310",
+        severity=Severity.WARNING,
+        message=f"The gateway of network {network} has no address that other networks can reach",
+        ref=service.ref,
+        hint="Wait for its load balancer, write externalIPs, or choose Nodes by traffic.istio.io/nodeSelector; "
+        "until then endpoints behind it are sent to as if no gateway were needed",
+    )
 
 
 def _unresolved(gateway: NetworkGateway) -> Finding:

@@ -91,6 +91,19 @@ def test_a_service_is_a_gateway(written, found):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [service(BALANCER), of_nodes("{}"), service("type: NodePort, ports: [{port: 15443}]")],
+    ids=["no load balancer yet", "no Nodes", "nobody says which Nodes"],
+)
+def test_a_gateway_that_nobody_can_reach_is_told(text):
+    assert [one.code for one in World(text).engine.notes(gateways)] == ["PP0310"]
+
+
+def test_a_service_within_a_cluster_is_no_gateway_that_lacks_an_address():
+    assert not World(service("ports: [{port: 15443}]")).engine.notes(gateways)
+
+
+@pytest.mark.parametrize(
     ("text", "field"),
     [
         (gateway("far", "203.0.113.9", more=", networking.istio.io/gatewayPort: tls"), "gatewayPort"),
@@ -98,8 +111,8 @@ def test_a_service_is_a_gateway(written, found):
     ],
 )
 def test_what_cannot_be_read_of_a_gateway_is_told(text, field):
-    (finding,) = World(text).engine.notes(gateways)
-    assert (finding.code, field in finding.field) == ("PP0307", True)
+    told = {one.code: one for one in World(text).engine.notes(gateways)}
+    assert field in told["PP0307"].field
 
 
 ADDRESSED = "networks: {far: {endpoints: [{fromRegistry: east}], gateways: [{address: %s, port: 443}]}}"
