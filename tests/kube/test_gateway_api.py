@@ -160,7 +160,9 @@ def test_ingresses_and_their_classes_are_heard(apiserver):
             await to_thread(apiserver.admin.create, its_class, ingress)
             await watcher.until(lambda: watcher.names("Ingress", namespace) == {"web"}, within=20)
             await watcher.until(lambda: namespace in watcher.names("IngressClass", ""), within=20)
-            await to_thread(apiserver.admin.delete, its_class)
+            for one in (ingress, its_class):
+                await to_thread(apiserver.admin.delete, one)
+            await watcher.until(lambda: not watcher.names("Ingress", namespace), within=20)
             await watcher.until(lambda: namespace not in watcher.names("IngressClass", ""), within=20)
 
     asyncio.run(story())
