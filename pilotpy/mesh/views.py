@@ -96,9 +96,9 @@ def view(q: Asking, proxy_id: str) -> View:
 
 
 def _workload(q: Asking, proxy: Proxy) -> Workload | None:
-    """Return the Pod of a proxy: that of its own cluster, where another has one of the same name."""
-    elsewhere = q(pod_workload, proxy.namespace, f"{proxy.name}@{proxy.cluster}")
-    return elsewhere or q(pod_workload, proxy.namespace, proxy.name)
+    """Return the Pod of a proxy, which is one of its own cluster; of ours, if we know no such cluster."""
+    there = other_cluster(q, proxy.cluster)
+    return q(pod_workload, proxy.namespace, f"{proxy.name}@{there}" if there else proxy.name)
 
 
 def _network(q: Asking, proxy: Proxy, workload: Workload | None, labels: Pairs) -> str:

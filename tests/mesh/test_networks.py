@@ -1,6 +1,7 @@
 """Which network a workload is on, and which the proxy of one."""
 
 import pytest
+from msgspec.structs import replace
 
 from pilotpy.engine import Put
 from pilotpy.mesh.clusters import HOME_CLUSTER
@@ -129,6 +130,14 @@ def test_a_proxy_without_a_pod_is_on_the_network_of_its_cluster():
     world = World(root_namespace("west-net"), *elsewhere("east", root_namespace("east-net")))
     assert world.view("vm.shop").place.network == "west-net"
     assert world.view("vm.shop", CLUSTER_ID="east").place.network == "east-net"
+
+
+def test_the_pod_of_a_proxy_is_one_of_its_own_cluster():
+    there = elsewhere("east", "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")
+    assert World(LABELLED, *there).view("web-1.shop", CLUSTER_ID="east").place.network == ""
+    pods = elsewhere("east", "{apiVersion: v1, kind: Pod, metadata: {name: web-1, namespace: shop}}")
+    labelled = [replace(one, meta=replace(one.meta, labels={"topology.istio.io/network": "its"})) for one in pods]
+    assert World(LABELLED, *there, *labelled).view("web-1.shop", CLUSTER_ID="east").place.network == "its"
 
 
 def test_networks_change_while_running():
