@@ -53,7 +53,7 @@ def open_way(path: Path, host: str, port: int) -> Opened:
         listening.bind(str(path))
         listening.listen()
         keep = (listening.fileno(), reading)
-        command = entry.program(__name__, [str(keep[0]), str(keep[1]), str(found[0]), str(port)])
+        command = entry.program(__name__, [str(keep[0]), str(keep[1]), host, str(port)])
         # Not our child: who asks for a lab may end while the lab lives on.
         forked = ["setsid", "--fork", *command]
         subprocess.run(forked, pass_fds=keep, stdin=subprocess.DEVNULL, check=True)  # noqa: S603 - our own program
@@ -62,11 +62,20 @@ def open_way(path: Path, host: str, port: int) -> Opened:
 
 
 async def inwards(way: Way) -> asyncio.Server:
-    """Listen on the API server's address, in the lab. Raises OSError."""
+    """Listen on the API server's address, in the lab, and have its name lead there. Raises OSError."""
     if not ip_address(way.address).is_loopback:
         adopt(way.address)
+    if way.host not in {way.address, "localhost"}:
+        _name(way)
     connect = partial(asyncio.open_unix_connection, way.path)
     return await asyncio.start_server(partial(_passed, connect), way.address, way.port)
+
+
+def _name(way: Way) -> None:
+    hosts = Path(way.path).with_name("api-server.hosts")
+    hosts.write_text(f"{Path('/etc/hosts').read_text()}\n{way.address} {way.host}\n")
+    bound = ["mount", "--bind", str(hosts), "/etc/hosts"]
+    subprocess.run(bound, check=True, capture_output=True)  # noqa: S603 - a fixed command
 
 
 async def _passed(
