@@ -17,6 +17,7 @@ from tests.sources.kubernetes.server import Server, listing
 from tests.sources.kubernetes.test_connection import kubeconfig
 from tests.sources.kubernetes.test_list_watch import QUICK, SILENCE
 
+PATIENT = QUICK._replace(stall=timedelta(seconds=30))  # a machine that does other things is silent too
 EMPTY = [listing("1")] * len(REMOTE)
 NESTED = listing("1")._replace(body=b'{"items": [' + b"[" * 200_000)
 
@@ -34,7 +35,7 @@ async def others(scripts, patience=timedelta(seconds=20), count=lambda *_: None)
         secret = {"metadata": {"namespace": "system", "name": "others", "resourceVersion": "1"}, "data": logins}
         home = await inside.enter_async_context(Server([listing("1", secret), SILENCE]).running())
         connection = await inside.enter_async_context(connected(home.login))
-        follow = Follow(count, Random(1), QUICK, patience, late.append)
+        follow = Follow(count, Random(1), PATIENT, patience, late.append)
         clusters = Clusters(connection, "system", "home", follow)
         follower = Follower(clusters)
         pump = asyncio.create_task(follower.pump())
