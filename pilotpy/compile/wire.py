@@ -17,6 +17,8 @@ def varint(value: int) -> bytes:
     """A non-negative integer, seven bits a byte, least significant first."""
     if value < 0x80:
         return _ONE_BYTE[value]
+    if value < 0x4000:  # ports, and nearly all lengths that are left
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -28,8 +30,11 @@ def varint(value: int) -> bytes:
 def delimited(field: int, body: bytes) -> bytes:
     """A field that holds a message, a string or bytes."""
     size = len(body)
-    if size < 0x80 and field < 16:  # nearly all there are, and they are many
-        return _HEADS[field][size] + body
+    if field < 16:  # nearly all there are, and they are many
+        if size < 0x80:
+            return _HEADS[field][size] + body
+        if size < 0x4000:
+            return bytes((field << 3 | 2, size & 0x7F | 0x80, size >> 7)) + body
     return varint(field << 3 | 2) + varint(size) + body
 
 

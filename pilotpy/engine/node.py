@@ -114,8 +114,11 @@ class Node:
             self._readers = reader
         elif isinstance(readers, set):
             readers.add(reader)
-        elif reader not in (known := self.readers):
-            self._readers = (*known, reader) if len(known) < _FEW else {*known, reader}
+        elif isinstance(readers, Node):
+            if readers is not reader:
+                self._readers = (readers, reader)
+        elif reader not in readers:
+            self._readers = (*readers, reader) if len(readers) < _FEW else {*readers, reader}
 
     def drop_reader(self, reader: Node) -> None:
         """Forget a reader; nothing if it is none."""
