@@ -45,6 +45,7 @@ class Controllers:
         self._services: dict[Ref, Resource[KubeService]] = {}
         self._pods: dict[Ref, Resource[Pod]] = {}  # that run
         self._makers: dict[Ref, Ref] = {}  # of Pods that run
+        self._made: dict[Ref, Object] = {}  # Pods that run and were made here, as they began
         self._uids: dict[Ref, str] = {}  # of Pods that run
         self._begun: dict[Ref, datetime] = {}
         self._restarts = Counter[Ref]()
@@ -227,12 +228,13 @@ class Controllers:
         if is_new:
             self._begun[ref] = self._now()
         held = self._held.get(maker)
-        if maker != ref and held is not None:
-            if is_new and maker.kind == "Deployment":
+        if is_new and maker != ref and held is not None:
+            self._made[ref] = made.pod(new, held.spec.spec["template"], self._node)
+            if maker.kind == "Deployment":
                 yield from self._replica_sets(held)
+        if ref in self._made:
             if not new.meta.deleted:
-                body = made.pod(new, held.spec.spec["template"], self._node)
-                yield from self._once(Verb.APPLY, ref, body, owner=_owner(new, maker))
+                yield from self._once(Verb.APPLY, ref, self._made[ref], owner=_owner(new, maker))
             elif old is not None and not old.meta.deleted and ref in self._uids:
                 grace = new.spec.termination_grace_period_seconds
                 yield Write(Verb.DELETE, ref, {"gracePeriodSeconds": 30 if grace is None else grace})
@@ -240,14 +242,14 @@ class Controllers:
             self._uids[ref] = held.spec.uid
             if new.meta.labels != held.meta.labels:
                 yield from self._once(Verb.MERGE, ref, {"metadata": {"labels": dict(new.meta.labels)}})
-        status = made.pod_status(new, self._begun[ref], self._restarts[ref], self._images(ref, maker))
+        status = made.pod_status(new, self._begun[ref], self._restarts[ref], self._images(ref))
         yield from self._once(Verb.MERGE, ref, {"status": status}, "status")
 
     def _pod_ended(self, ref: Ref, last: Resource[Pod], maker: Ref) -> Iterator[Write]:
         begun, uid = self._begun.pop(ref), self._uids.pop(ref, "")
-        restarts, images = self._restarts.pop(ref, 0), self._images(ref, maker)
-        for known in (self._pods, self._makers):
-            known.pop(ref, None)
+        restarts, images = self._restarts.pop(ref, 0), self._images(ref)
+        del self._pods[ref], self._makers[ref]
+        self._made.pop(ref, None)
         self._said.pop(ref, None)
         if last.spec.restart_policy != "Always" and not last.meta.deleted:
             self._finished[maker] += 1
@@ -259,10 +261,11 @@ class Controllers:
         else:  # it is somebody's, and merely begins anew
             yield Write(Verb.MERGE, ref, {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}, "status")
 
-    def _images(self, ref: Ref, maker: Ref) -> dict[str, str]:
-        held = self._held.get(maker)
-        spec: Object = held.spec.spec if held else {}
-        return made.images(spec if maker == ref else (spec.get("template") or {}).get("spec") or {})
+    def _images(self, pod: Ref) -> dict[str, str]:
+        if pod in self._made:
+            return made.images(self._made[pod]["spec"])
+        held = self._held.get(pod)
+        return made.images(held.spec.spec) if held else {}
 
     # How workloads are.
 

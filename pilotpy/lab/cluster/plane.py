@@ -7,6 +7,7 @@ tokens of accounts, the node, manifests.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
@@ -38,7 +39,8 @@ from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Finding, Ref, Resource
 from pilotpy.sources.change import Change
 from pilotpy.sources.kubernetes.cluster import Cluster
-from pilotpy.sources.kubernetes.connection import Connection, default_login
+from pilotpy.sources.kubernetes.connection import Connection
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.sources.kubernetes.trouble import Trouble
 from pilotpy.sources.mesh_settings import CONFIG_MAP, MESH_CONFIG
 from pilotpy.sources.rollout import PodState
@@ -49,6 +51,7 @@ _HELD: Final = frozenset(one.kind for one in READ) - {"ConfigMap"}
 _PATIENCE: Final = timedelta(seconds=60)  # until an API server is there
 _AGAIN: Final = timedelta(seconds=2)  # after which a Pod is written that was refused: its account may be there by then
 _FAREWELL: Final = timedelta(seconds=5)
+_log = logging.getLogger(__name__)
 
 
 class ClusterPlane:
@@ -99,6 +102,8 @@ class ClusterPlane:
         for part in (self._follow(), self._writer.run(), node.beat(self._connection), self._manifests.run()):
             self._run(part)
         await self._until(self._ready)
+        if self._server is None and not self.wanted():
+            _log.warning("nothing is to be run: no namespace with Pods in it is labelled istio-injection=enabled yet")
 
     async def stop(self) -> None:
         """Write what is still to be said, and end all."""

@@ -13,7 +13,7 @@ from pilotpy.lab.cluster import assets
 from pilotpy.lab.cluster.api_server import HOST
 from pilotpy.lab.cluster.order import ClusterOrder, OwnServer
 from pilotpy.lab.cluster.way import open_way
-from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.sources.kubernetes.trouble import Trouble
 
 _HTTPS = 443

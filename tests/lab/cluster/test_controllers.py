@@ -1,5 +1,7 @@
 """What a lab writes to an API server in place of the controllers of a cluster."""
 
+from collections import defaultdict
+
 import pytest
 
 from pilotpy.lab.cluster.node import NODE
@@ -118,6 +120,19 @@ def test_a_rollout_replaces_the_pods_keeps_the_old_replica_set_and_counts_revisi
     status = world.one("Deployment", "a")["status"]
     assert status["updatedReplicas"] == status["replicas"] == status["availableReplicas"] == 2
     assert status["observedGeneration"] == world.one("Deployment", "a")["metadata"]["generation"]
+
+
+def test_a_pod_keeps_the_image_that_it_began_with_until_it_is_replaced(world):
+    world.create(workload(spec="replicas: 2")).patch("Deployment", "a", image("two"))
+    images = defaultdict(set)
+    for write in world.written:
+        if write.ref.kind == "Pod":
+            for one in write.body.get("spec", {}).get("containers", ()):
+                images[write.ref].add(one["image"])
+            for one in write.body.get("status", {}).get("containerStatuses", ()):
+                images[write.ref].add(one["image"])
+    assert len(images) == 4
+    assert all(len(found) == 1 for found in images.values())
 
 
 def test_what_is_rolled_back_is_the_newest_revision_again(world):
