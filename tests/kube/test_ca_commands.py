@@ -17,7 +17,7 @@ from cryptography.x509 import verification
 from pilotpy.kube import commands
 from pilotpy.kube.accounts import ACCOUNTS, REPLICAS
 from pilotpy.kube.leases import Terms as LeaseTerms
-from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy_ca.commands import Export, Failed, Issue, Revoke, Rotate, Show, Token
 from pilotpy_ca.csr import new_request
 from pilotpy_ca.errors import StorageError
@@ -244,13 +244,22 @@ async def test_a_question_makes_no_keys_and_no_token(apiserver):
 
 
 @asynchronous
-async def test_the_command_line_shows_the_keys_of_a_cluster(apiserver):
+async def test_the_command_line_looks_after_the_keys_of_a_cluster(apiserver):
     system = apiserver.namespace("system-")
-    async with planes(apiserver, system, 1):
-        arguments = ("ca", "--kubernetes", "--kubeconfig", str(apiserver.kubeconfig), "-n", system, "show")
+
+    async def said(*command):
+        arguments = (*command, "--kubernetes", "--kubeconfig", str(apiserver.kubeconfig), "-n", system)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pilotpy", *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
+            sys.executable, "-m", "pilotpy", "ca", *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
         )
-        said, _ = await process.communicate()
+        text, _ = await process.communicate()
         assert process.returncode == 0
-        assert said.decode().startswith("trust domain cluster.local; 0 certificates, 0 revoked\nactive ")
+        return text.decode()
+
+    async with planes(apiserver, system, 1):
+        assert (await said("show")).startswith("trust domain cluster.local; 0 certificates, 0 revoked\nactive ")
+        assert (await said("rotate")).startswith("prepared ")
+        shown = await said("show")
+        assert "\nwaiting to activate " in shown or "\nold " in shown
+        assert (await said("revoke", "spiffe://cluster.local/ns/shop/sa/web", "--ban")).startswith("banned spiffe://")
+        assert "\nbanned spiffe://cluster.local/ns/shop/sa/web" in await said("show")
