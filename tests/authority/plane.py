@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -20,7 +19,6 @@ from pilotpy.authority.keeping import Keys
 from pilotpy.follow import following
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.folder import Folder
-from pilotpy.xds.resource_type import CLUSTER
 from pilotpy.xds.server import Server
 from pilotpy_ca.keys import KeyType
 from pilotpy_ca.terms import Terms
@@ -120,13 +118,6 @@ class Plane:
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
-
-
-async def end_of(client: Client) -> tuple[grpc.StatusCode, str]:
-    """How a stream ends that is refused, which the client may learn while it writes."""
-    with contextlib.suppress(grpc.aio.AioRpcError):
-        await client.ask(CLUSTER)
-    return await client.status()
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pilotpy.xds.resource_type import CLUSTER, LISTENER, SECRET
 from pilotpy_ca.jwt import signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
-from tests.authority.plane import CREATE, SETTINGS, Plane, Workload, bearer, end_of, names, plane, shown_to
+from tests.authority.plane import CREATE, SETTINGS, Plane, Workload, bearer, names, plane, shown_to
 from tests.waiting import until
 from tests.xds.client import OPTIONS, Client, node_id
 from tests.xds.test_edge import asynchronous
@@ -112,7 +112,7 @@ async def test_who_does_not_is_told_nothing_and_the_log_tells_why(tmp_path, bad,
         token = bad(served)
         headers = bearer(token) if token else ()
         async with Client("", node_id("web", "shop"), channel=served.channel(), headers=headers) as client:
-            assert await end_of(client) == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
+            assert await client.refusal() == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await served.certificate(Workload(), token or "")
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -138,7 +138,7 @@ async def test_who_does_not_is_told_nothing_and_the_log_tells_why(tmp_path, bad,
 async def test_nobody_goes_by_another_name_than_its_own(tmp_path, namespace, metadata):
     async with plane(tmp_path) as served:
         async with served.proxy("web", namespace, token=served.token("web"), **metadata) as client:
-            code, details = await end_of(client)
+            code, details = await client.refusal()
         assert (code, details[:20]) == (grpc.StatusCode.PERMISSION_DENIED, "authorization failed")
         assert served.server.instruments.metrics.refused_callers["identity"] == 1
 
@@ -149,7 +149,7 @@ async def test_certificates_of_other_authorities_end_in_the_handshake(tmp_path):
     async with plane(tmp_path) as served, plane(tmp_path / "other") as other:
         foreign = await other.identity()
         async with served.proxy(identity=foreign, token=served.token("web")) as client:
-            assert (await end_of(client))[0] is grpc.StatusCode.UNAVAILABLE
+            assert (await client.refusal())[0] is grpc.StatusCode.UNAVAILABLE
 
 
 @asynchronous
@@ -166,7 +166,7 @@ async def test_a_certificate_of_another_trust_domain_ends_in_the_handshake(tmp_p
 
         await until(moved_too)
         async with served.proxy(identity=identity) as client:
-            assert (await end_of(client))[0] is grpc.StatusCode.UNAVAILABLE
+            assert (await client.refusal())[0] is grpc.StatusCode.UNAVAILABLE
 
 
 @asynchronous
@@ -176,7 +176,7 @@ async def test_who_reaches_the_inner_server_without_the_front_is_refused(tmp_pat
         headers = bearer(served.token("web"))
         channel = grpc.aio.insecure_channel(inner, options=OPTIONS)
         async with Client("", node_id("web", "shop"), channel=channel, headers=headers) as client:
-            assert await end_of(client) == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
+            assert await client.refusal() == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
         assert served.server.instruments.metrics.refused_callers["front"] == 1
         async with grpc.aio.insecure_channel(inner, options=OPTIONS) as direct:
             call = direct.unary_unary(CREATE, request_serializer=IstioCertificateRequest.SerializeToString)

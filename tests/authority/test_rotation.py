@@ -18,7 +18,7 @@ from pilotpy_ca.control import ask
 from pilotpy_ca.keeper import Event, Keeper
 from pilotpy_ca.terms import Terms
 from pilotpy_protos.istio.mesh.v1alpha1.proxy_config_pb2 import ProxyConfig
-from tests.authority.plane import TERMS, Plane, Workload, end_of, names, plane, shown_to
+from tests.authority.plane import TERMS, Plane, Workload, names, plane, shown_to
 from tests.waiting import until
 from tests.xds.client import Client
 from tests.xds.test_edge import asynchronous
@@ -150,7 +150,7 @@ async def test_who_is_revoked_is_not_served_by_its_certificate_and_gets_no_other
         identity = await served.identity()
         await command(served, Revoke(name="spiffe://cluster.local/ns/shop/sa/web", ban=True))
         async with served.proxy(identity=identity) as client:
-            assert (await end_of(client))[0] is grpc.StatusCode.UNAVAILABLE
+            assert (await client.refusal())[0] is grpc.StatusCode.UNAVAILABLE
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await served.certificate(Workload(), served.token("web"))
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -182,7 +182,7 @@ async def test_who_is_banned_is_hung_up_on_and_opens_no_stream_by_its_token_unti
         async with asyncio.timeout(5):
             assert await banned.status() == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
         async with served.proxy() as again:
-            assert await end_of(again) == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
+            assert await again.refusal() == (grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
         await command(served, Rotate())  # the keys change, and the others stay
         await other.ask(PROXY_CONFIG)
         assert await bundle(other)

@@ -7,6 +7,7 @@ their routes, an ACK for each response, and it knows what it holds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -136,6 +137,12 @@ class Client:
         except TimeoutError:
             return True
         return False
+
+    async def refusal(self) -> tuple[grpc.StatusCode, str]:
+        """How the stream ends if it is asked for anything, which may be learnt while asking."""
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await self.ask(CLUSTER)
+        return await self.status()
 
     async def status(self) -> tuple[grpc.StatusCode, str]:
         """How the server ended the stream."""

@@ -107,8 +107,7 @@ async def test_each_change_has_its_timeline():
 @asynchronous
 async def test_a_malformed_node_is_told_what_is_wrong(node, metadata, words, incremental):
     async with running() as world, Client(world.address, node, metadata, incremental=incremental) as client:
-        await client.ask(CLUSTER)
-        code, details = await client.status()
+        code, details = await client.refusal()
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert words in details
 
@@ -161,8 +160,7 @@ async def test_before_it_is_ready_it_says_unavailable():
     async with running() as world:
         world.compiler.ready = False
         async with Client(world.address) as client:
-            await client.ask(CLUSTER)
-            assert (await client.status())[0] is grpc.StatusCode.UNAVAILABLE
+            assert (await client.refusal())[0] is grpc.StatusCode.UNAVAILABLE
 
 
 @asynchronous
@@ -233,8 +231,7 @@ async def test_at_the_end_clients_are_told_to_try_elsewhere():
         assert code is grpc.StatusCode.UNAVAILABLE
         assert "another" in details
         async with Client(world.address) as late:
-            await late.ask(CLUSTER)
-            assert (await late.status())[0] is grpc.StatusCode.UNAVAILABLE
+            assert (await late.refusal())[0] is grpc.StatusCode.UNAVAILABLE
 
 
 @query
