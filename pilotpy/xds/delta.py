@@ -43,13 +43,13 @@ def receive(session: Session, request: DeltaDiscoveryRequest) -> bool:
 def _begin(session: Session, type_: ResourceType, request: DeltaDiscoveryRequest) -> None:
     watch = session.watch(type_)
     subscribed = set(request.resource_names_subscribe)
-    held = dict(request.initial_resource_versions)
-    watch.names = interned((subscribed | held.keys()) - {*request.resource_names_unsubscribe, _ALL})
+    held = request.initial_resource_versions
+    watch.names = interned({*subscribed, *held}.difference(request.resource_names_unsubscribe, (_ALL,)))
     watch.wildcard = type_.wildcard and (_ALL in subscribed or not subscribed)
     if type_ is not ENDPOINT or CLUSTER.url not in session.watches:
         # A cluster that the client was building when the last stream broke waits for endpoints that it had been
         # sent for the cluster before it: to whom asks for clusters, endpoints are sent whatever it says it holds.
-        watch.versions = held
+        watch.versions = dict(held)
     watch.owes_all = True
 
 
