@@ -15,8 +15,9 @@ from pilotpy.sources.together import Followed, Source, Together
 
 if TYPE_CHECKING:
     from pilotpy.sources.kubernetes.cluster import Count
-    from pilotpy.sources.kubernetes.connection import Connection, Login
+    from pilotpy.sources.kubernetes.connection import Connection
     from pilotpy.sources.kubernetes.exposition import ClusterMetrics
+    from pilotpy.sources.kubernetes.login import Login
     from pilotpy.sources.kubernetes.mirror import Told
 
 
@@ -42,6 +43,7 @@ async def gathered(
             from pilotpy.sources.kubernetes.connection import connected
             from pilotpy.sources.kubernetes.exposition import ClusterMetrics
             from pilotpy.sources.kubernetes.list_watch import Timing
+            from pilotpy.sources.kubernetes.room import GENEROUS
             from pilotpy.sources.kubernetes.watched import watched
 
             await login()  # what is wrong with it now is said now, and not tried for ever
@@ -53,6 +55,7 @@ async def gathered(
                 Timing(),
                 settings.remote_cluster_patience,
                 metrics.late_clusters.add,
+                GENEROUS._replace(objects=settings.remote_cluster_objects, bytes=settings.remote_cluster_bytes),
             )
             clusters = Clusters(connection, settings.system_namespace, settings.cluster_id, follow, servers)
             metrics.registry.register(told)

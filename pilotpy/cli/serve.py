@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pilotpy.authority.keeping import Keeping
     from pilotpy.ops.metrics import Metrics
     from pilotpy.ops.settings import Settings
-    from pilotpy.sources.kubernetes.connection import Connection, Login
+    from pilotpy.sources.kubernetes.connection import Connection
+    from pilotpy.sources.kubernetes.login import Login
     from pilotpy.sources.together import Together
 
     Sources = Callable[[Metrics], AbstractAsyncContextManager[Together]]
@@ -120,7 +121,7 @@ def serve(
         if kubernetes:
             from pilotpy.kube.csr_signer import signer_of
             from pilotpy.kube.keys import ClusterKeys
-            from pilotpy.sources.kubernetes.connection import default_login
+            from pilotpy.sources.kubernetes.login import default_login
 
             if token_dir is not None:
                 fail("--token-dir is for folders: the Pods of a cluster have tokens of its own", 2)

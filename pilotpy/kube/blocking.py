@@ -14,7 +14,8 @@ from random import Random
 from typing import Any, Final
 
 from pilotpy.sources.kubernetes.backoff import Backoff
-from pilotpy.sources.kubernetes.connection import Connection, Login
+from pilotpy.sources.kubernetes.connection import Connection
+from pilotpy.sources.kubernetes.login import Login
 from pilotpy.sources.kubernetes.trouble import Unreachable
 
 PATIENCE: Final = timedelta(seconds=2)

@@ -18,7 +18,8 @@ from pilotpy.kube.accounts import ACCOUNTS, read, write
 from pilotpy.kube.blocking import Blocking
 from pilotpy.kube.secrets import PLUGGED_IN_SECRET, ROOT_SECRET, PluggedInSecret, SecretStorage
 from pilotpy.kube.secrets import read as secret
-from pilotpy.sources.kubernetes.connection import Connection, Login, connected
+from pilotpy.sources.kubernetes.connection import Connection, connected
+from pilotpy.sources.kubernetes.login import Login
 from pilotpy_ca.accounts import account
 from pilotpy_ca.certificates import organization_of
 from pilotpy_ca.clock import system_clock

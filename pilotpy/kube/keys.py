@@ -38,8 +38,9 @@ from pilotpy.ops.endless import endless
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.kubernetes.backoff import Backoff
-from pilotpy.sources.kubernetes.connection import Connection, Login, connected
+from pilotpy.sources.kubernetes.connection import Connection, connected
 from pilotpy.sources.kubernetes.list_watch import Happened, Timing
+from pilotpy.sources.kubernetes.login import Login
 from pilotpy.sources.kubernetes.trouble import Trouble
 from pilotpy.sources.namespaces import selected
 from pilotpy.xds.identity import Unreviewed

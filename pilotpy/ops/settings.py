@@ -37,6 +37,8 @@ class Settings(NamedTuple):
     custom_hosts: str = ""  # more names of its certificate, separated by commas
     cluster_id: str = "Kubernetes"  # of the cluster that is watched, as its proxies call it
     remote_cluster_patience: timedelta = timedelta(seconds=30)  # that another cluster may take before others go on
+    remote_cluster_objects: int = 200_000  # of a kind, that another cluster may have
+    remote_cluster_bytes: int = 2**30  # of JSON, that those may have
     token_audiences: str = "istio-ca"  # noqa: S105  # of tokens that prove who one is, separated by commas; one will do
     jwt_rule: str = ""  # JSON: whose tokens prove who one is, beside those of our own issuer or cluster
     debug_namespaces: tuple[str, ...] = ()  # whose people may see every debug page
@@ -90,6 +92,8 @@ _TEXTS: Final = {
 _NUMBERS: Final = (
     ("streams_per_second", "PILOT_MAX_REQUESTS_PER_SECOND", float),
     ("large_pushes", "PILOT_PUSH_THROTTLE", int),
+    ("remote_cluster_objects", "PILOTPY_REMOTE_CLUSTER_OBJECTS", int),
+    ("remote_cluster_bytes", "PILOTPY_REMOTE_CLUSTER_BYTES", int),
 )
 
 _LISTS: Final = {

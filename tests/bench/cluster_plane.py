@@ -23,7 +23,7 @@ from pilotpy.ops.settings import Settings
 from pilotpy.ops.timeline import Outcome
 from pilotpy.sources.change import Change
 from pilotpy.sources.folder import Folder
-from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.sources.together import Source
 from pilotpy.xds.server import Server
 from tests.bench.row import resident

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 
 from pilotpy.ops.settings import Settings
-from pilotpy.sources.kubernetes.connection import Connection, connected, default_login
+from pilotpy.sources.kubernetes.connection import Connection, connected
+from pilotpy.sources.kubernetes.login import default_login
 from tests.bench.cluster_plane import Look, Push, Started
 from tests.bench.cluster_world import cluster
 from tests.bench.row import row

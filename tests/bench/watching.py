@@ -16,8 +16,9 @@ from resource import RUSAGE_SELF, getrusage
 from pilotpy.model.resource import Ref
 from pilotpy.sources.change import Change
 from pilotpy.sources.kubernetes.cluster import Cluster as Source
-from pilotpy.sources.kubernetes.connection import connected, default_login
+from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.list_watch import Timing
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.sources.together import Together
 from tests.bench.cluster_world import NAMESPACES, cluster
 from tests.bench.row import row

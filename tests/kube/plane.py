@@ -20,7 +20,8 @@ from pilotpy.ops.clock import Clock
 from pilotpy.ops.instruments import instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.folder import Folder
-from pilotpy.sources.kubernetes.connection import Connection, default_login
+from pilotpy.sources.kubernetes.connection import Connection
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.xds.server import Server
 from pilotpy_ca.keys import KeyType
 from pilotpy_ca.terms import Terms

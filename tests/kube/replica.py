@@ -12,7 +12,7 @@ from pilotpy.gather import gathered
 from pilotpy.kube.keys import ClusterKeys
 from pilotpy.ops.instruments import instruments
 from pilotpy.sources.folder import Folder
-from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.sources.kubernetes.login import default_login
 from tests.authority.plane import SETTINGS
 from tests.kube.plane import QUICK, RHYTHM, TERMS
 

@@ -8,7 +8,7 @@ from pilotpy.gather import gathered
 from pilotpy.ops.instruments import instruments
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.folder import Folder
-from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.xds.resource_type import ENDPOINT, ROUTE
 from pilotpy_protos.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from pilotpy_protos.envoy.config.route.v3.route_pb2 import RouteConfiguration

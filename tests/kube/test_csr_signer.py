@@ -17,7 +17,7 @@ from pilotpy.agent.settings import AgentSettings
 from pilotpy.kube import commands
 from pilotpy.kube.csr_signer import Signer, check, signer_of
 from pilotpy.ops.settings import Wrong
-from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.xds.resource_type import CLUSTER
 from pilotpy_ca.certificates import intermediate_certificate, pem, root_certificate
 from pilotpy_ca.commands import Revoke

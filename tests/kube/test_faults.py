@@ -15,8 +15,9 @@ from aiohttp import web
 from pilotpy.model.resource import Ref
 from pilotpy.sources.kubernetes.cluster import Cluster
 from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS
-from pilotpy.sources.kubernetes.connection import connected, default_login, written_login
+from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.list_watch import Happened
+from pilotpy.sources.kubernetes.login import default_login, written_login
 from pilotpy.sources.mesh_settings import MESH_CONFIG
 from pilotpy.sources.together import Together
 from tests.kube.cluster import Refused

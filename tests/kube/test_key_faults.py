@@ -13,7 +13,8 @@ from pilotpy.kube.accounts import Accounts
 from pilotpy.kube.blocking import Blocking
 from pilotpy.kube.secrets import SecretStorage
 from pilotpy.ops.clock import SystemClock
-from pilotpy.sources.kubernetes.connection import Connection, default_login
+from pilotpy.sources.kubernetes.connection import Connection
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy_ca.clock import system_clock
 from pilotpy_ca.commands import Rotate
 from pilotpy_ca.csr import new_request

@@ -7,7 +7,8 @@ import pytest
 
 from pilotpy.lab.cluster.tokens import Tokens, Wanted
 from pilotpy.model.resource import Ref
-from pilotpy.sources.kubernetes.connection import connected, default_login
+from pilotpy.sources.kubernetes.connection import connected
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.sources.kubernetes.trouble import Refused
 from tests.kube.plane import pod
 from tests.waiting import until

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from pilotpy.kube.leases import Lease, Terms
-from pilotpy.sources.kubernetes.connection import connected, default_login
+from pilotpy.sources.kubernetes.connection import connected
+from pilotpy.sources.kubernetes.login import default_login
 from tests.kube.waiting import soon
 from tests.waiting import until
 from tests.xds.test_edge import asynchronous

@@ -8,8 +8,9 @@ from datetime import timedelta
 from random import Random
 
 from pilotpy.kube.root_certificates import RootCertificates, Rules
-from pilotpy.sources.kubernetes.connection import connected, default_login
+from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.list_watch import Timing
+from pilotpy.sources.kubernetes.login import default_login
 from tests.kube.cluster import Refused
 from tests.kube.plane import roots_in, roots_of
 from tests.kube.waiting import soon

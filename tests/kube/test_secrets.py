@@ -11,7 +11,8 @@ import pytest
 
 from pilotpy.kube.access_review import AccessReviews, Rhythm
 from pilotpy.mesh.view import Identity
-from pilotpy.sources.kubernetes.connection import connected, default_login
+from pilotpy.sources.kubernetes.connection import connected
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.xds.resource_type import CLUSTER, SECRET
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from tests.kube.plane import plane

@@ -9,7 +9,7 @@ import pytest
 
 from pilotpy.kube.blocking import PATIENCE, Blocking
 from pilotpy.kube.secrets import SecretStorage, Unheard, stored
-from pilotpy.sources.kubernetes.connection import default_login
+from pilotpy.sources.kubernetes.login import default_login
 from pilotpy_ca.errors import Conflict
 
 FILES = {"journal.json": b"{}", "ca-key.pem": b"a private key", "ca-cert.pem": b"\x00\xff"}

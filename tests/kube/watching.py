@@ -11,8 +11,9 @@ import yaml
 
 from pilotpy.model.resource import Ref
 from pilotpy.sources.kubernetes.cluster import Cluster
-from pilotpy.sources.kubernetes.connection import connected, written_login
+from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.list_watch import Timing
+from pilotpy.sources.kubernetes.login import written_login
 from pilotpy.sources.together import Together
 from tests.kube.link import Link, linked
 from tests.sources.following import Follower

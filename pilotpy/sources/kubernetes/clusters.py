@@ -23,9 +23,11 @@ from pilotpy.schema import codes
 from pilotpy.sources.change import Change
 from pilotpy.sources.kubernetes.cluster import Cluster, Count
 from pilotpy.sources.kubernetes.collection import REMOTE, Collection, remote_secrets
-from pilotpy.sources.kubernetes.connection import Connection, connected, written_login
+from pilotpy.sources.kubernetes.connection import Connection, connected
 from pilotpy.sources.kubernetes.foreign import foreign_change
 from pilotpy.sources.kubernetes.list_watch import Timing
+from pilotpy.sources.kubernetes.login import written_login
+from pilotpy.sources.kubernetes.room import GENEROUS, Bound
 from pilotpy.sources.kubernetes.trouble import Unusable
 from pilotpy.sources.kubernetes.vetting import vetted
 from pilotpy.sources.layers import Layers
@@ -43,6 +45,7 @@ class Follow(NamedTuple):
     timing: Timing
     patience: timedelta = PATIENCE  # for how long one that is not heard keeps others waiting
     late: Callable[[str], None] = lambda cluster: None  # noqa: ARG005  # called for each that has done so
+    bound: Bound = GENEROUS  # what others may say
 
 
 class State(NamedTuple):
@@ -131,7 +134,7 @@ class Member:
                 settings=_NO_SETTINGS,
                 count=lambda collection, happened: follow.counted(f"{self.name}/{collection}", happened),
                 random=follow.random,
-                timing=follow.timing,
+                timing=follow.timing._replace(bound=follow.bound),
                 collections=REMOTE,
             )
             async for batch in self._cluster.watch():

@@ -1,42 +1,39 @@
-"""One API server, as one user: requests and streams over the official client's transport, logged in by its means.
+"""One API server, as one user: requests and streams over the official client's transport.
 
-A kubeconfig (with certificates, tokens, exec plugins, OIDC) or the service account of the Pod that this is. What the
-server answers comes back as bytes; decoding is for others.
+What the server answers comes back as bytes; decoding is for others. Nobody is asked but the server that one is logged
+in to: an answer that sends elsewhere is an error.
 
-Source  kubernetes.aio (client/rest.py, config/), API conventions (Status, Retry-After).
+Source  kubernetes.aio (client/rest.py), API conventions (Status, Retry-After).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
-from yaml import YAMLError
 
-from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
+from pilotpy.sources.kubernetes.login import Login
+from pilotpy.sources.kubernetes.trouble import Refused, TooMuch, Unreachable, Unusable
 from pilotpy.sources.kubernetes.wire import JSON, Status
 
 PATIENCE: Final = timedelta(seconds=60)
+LARGEST: Final = 256 * 2**20  # bytes of an answer of which nobody says how large it may be
 _CONNECT: Final = timedelta(seconds=10)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)  # that a server may ask for: nobody is deaf for an hour at a word
 _LONGEST_LINE: Final = 64 * 2**20  # etcd takes objects of 1.5 MiB; a server that sends more means no good
+_LONGEST_REFUSAL: Final = 2**20
 
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-
-Login = Callable[[], Awaitable[Configuration]]
 
 
 class Connection:
@@ -60,11 +57,20 @@ class Connection:
         content: str = JSON,
         accept: str = JSON,
         patience: timedelta = PATIENCE,
+        silence: timedelta | None = None,
+        largest: int = LARGEST,
     ) -> bytes:
-        """The body of a successful answer. Raises `Trouble`."""
-        limits = aiohttp.ClientTimeout(total=patience.total_seconds(), sock_connect=_CONNECT.total_seconds())
+        """The body of a successful answer, of `largest` bytes at most. Raises `Trouble`.
+
+        `patience`: until all of it is there; `silence`: until it begins, and in the middle of it.
+        """
+        limits = aiohttp.ClientTimeout(
+            total=patience.total_seconds(),
+            sock_connect=_CONNECT.total_seconds(),
+            sock_read=(silence or patience).total_seconds(),
+        )
         async with self._answer(_Asked(method, _target(path, query), limits, accept, body, content)) as answer:
-            return await answer.read()
+            return await _body(answer, largest)
 
     async def lines(
         self, path: str, query: Mapping[str, str], stall: timedelta, *, accept: str = JSON
@@ -106,8 +112,8 @@ class Connection:
                     session = await inside.enter_async_context(self._using(session))
                     answer = await session.send(asked)
                 inside.callback(_hang_up, answer)
-                if answer.status >= 400:
-                    raise _refusal(answer, await answer.read())
+                if answer.status >= 300:
+                    raise _refusal(answer, await _body(answer, _LONGEST_REFUSAL))
                 yield answer
 
     @contextlib.asynccontextmanager
@@ -146,7 +152,19 @@ class _Asked(NamedTuple):
 
 
 class _Transport(RESTClientObject):
-    """The client's, with as many connections as there are watches, each of which has one of its own."""
+    """The client's, with as many connections as there are watches, each of which has one of its own.
+
+    It goes nowhere but where it is sent: an API server that answers with a redirect would have us ask for it what only
+    we can reach, with what we are logged in by.
+    """
+
+    def _create_pool_manager(self) -> aiohttp.ClientSession:
+        session: aiohttp.ClientSession = super()._create_pool_manager()
+        trace = aiohttp.TraceConfig()
+        trace.on_request_redirect.append(_stayed)
+        trace.freeze()
+        session.trace_configs.append(trace)
+        return session
 
     def _create_connector(self) -> aiohttp.TCPConnector:
         # Until then a connection whose peer never answers TLS's goodbye was kept for ever (CPython's issue 118950).
@@ -225,57 +243,6 @@ async def connected(login: Login) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def default_login(kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None) -> Login:
-    """As kubectl does: by the kubeconfig that is named, by KUBECONFIG, as the Pod that this is, by ~/.kube/config."""
-
-    async def login() -> Configuration:
-        configuration = Configuration()
-        if kubeconfig is None and not _is_anywhere():
-            raise Unusable(
-                "no cluster to log in to: name a file with --kubeconfig or KUBECONFIG, or write ~/.kube/config"
-            )
-        with _usable():
-            if kubeconfig is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
-                config.load_incluster_config(configuration)
-            else:
-                await config.load_kube_config(
-                    None if kubeconfig is None else os.fspath(kubeconfig),
-                    context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-        return configuration
-
-    return login
-
-
-def _is_anywhere() -> bool:
-    """Whether there is anything that says how to log in."""
-    files = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
-    return "KUBERNETES_SERVICE_HOST" in os.environ or any(Path(file).expanduser().is_file() for file in files)
-
-
-def written_login(kubeconfig: Mapping[str, Any]) -> Login:
-    """By a kubeconfig that is at hand, decoded; whoever uses it vouches for what it makes this machine do."""
-
-    async def login() -> Configuration:
-        configuration = Configuration()
-        with _usable():
-            await config.load_kube_config_from_dict(dict(kubeconfig), client_configuration=configuration)
-        return configuration
-
-    return login
-
-
-@contextlib.contextmanager
-def _usable() -> Iterator[None]:
-    try:
-        yield
-    # The loader stumbles over what is not as it expects, each thing in its own way.
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
-        raise Unusable(f"cannot log in to the API server: {error}") from error
-
-
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
     """What goes wrong on the way, as trouble."""
@@ -286,6 +253,23 @@ def _told() -> Iterator[None]:
     # The last two: what a kubeconfig says of the server or of a proxy is no address.
     except (aiohttp.ClientError, OSError, ValueError, TypeError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
+
+
+async def _stayed(_: aiohttp.ClientSession, __: object, asked: aiohttp.TraceRequestRedirectParams) -> None:
+    answer = asked.response
+    answer.close()
+    raise Refused(answer.status, f"it sends elsewhere, to {answer.headers.get('Location', '')[:200]}")
+
+
+async def _body(answer: aiohttp.ClientResponse, largest: int) -> bytes:
+    """All of it, as it is once it is unpacked. Raises `TooMuch`."""
+    parts, size = [], 0
+    async for part in answer.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > largest:
+            raise TooMuch(f"an answer of more than {largest} bytes")
+    return b"".join(parts)
 
 
 def _hang_up(answer: aiohttp.ClientResponse) -> None:

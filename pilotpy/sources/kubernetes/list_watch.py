@@ -3,7 +3,7 @@
 A list is taken in pages and replaces what was known only once it is complete. A watch goes on from the version that was
 heard last, which bookmarks keep young; a stream that ends, breaks in the middle of a line or falls silent is taken up
 there again. Only where the server no longer knows that version (410) is all listed anew. While nothing works, what was
-heard last stays.
+heard last stays. A server that says more than it may is listened to no further, and that is told.
 
 Source  kubernetes API concepts ("Efficient detection of changes", "Retrieving large results sets in chunks"), client-go
 tools/cache/reflector.go.
@@ -27,7 +27,8 @@ from pilotpy.sources.kubernetes import wire
 from pilotpy.sources.kubernetes.backoff import Backoff
 from pilotpy.sources.kubernetes.collection import Collection
 from pilotpy.sources.kubernetes.connection import Connection
-from pilotpy.sources.kubernetes.trouble import Refused, Trouble, Unreachable
+from pilotpy.sources.kubernetes.room import UNBOUND, Bound, Room
+from pilotpy.sources.kubernetes.trouble import Refused, TooMuch, Trouble, Unreachable
 from pilotpy.sources.kubernetes.wire import Event, Read
 
 _LOG = logging.getLogger("pilotpy.kubernetes")
@@ -44,11 +45,14 @@ class Timing(NamedTuple):
     """How a collection is followed."""
 
     page: int = 500  # objects a request
+    # Until a list begins, and in the middle of it: without its etcd, an API server says nothing for a minute.
+    silence: timedelta = timedelta(seconds=30)
     watch: timedelta = timedelta(minutes=5)  # that a stream lasts at least, before the server ends it
     stall: timedelta = timedelta(minutes=3)  # without a line; bookmarks come every minute, a first one after two
     absent: timedelta = timedelta(seconds=60)  # between looks for what is not installed
     pause: timedelta = timedelta(milliseconds=250)  # after a first failure; twice as long after each one more
     longest_pause: timedelta = timedelta(seconds=30)
+    bound: Bound = UNBOUND
 
 
 class Happened(Enum):
@@ -104,6 +108,7 @@ class ListWatch:
         self._known = False  # whether the listener was told once what there is
         self._api = collection.versions[0]
         self._paged = True
+        self._room = Room(timing.bound)
         self._look = asyncio.Event()
 
     def look_again(self) -> None:
@@ -125,6 +130,10 @@ class ListWatch:
                     await self._absent(absence)
                 else:
                     await self._troubled(refused, refused.retry_after)
+            except TooMuch as excess:
+                self._version = ""  # all that there is now may be less
+                self._paged = True
+                await self._troubled(excess)
             except Trouble as trouble:
                 await self._troubled(trouble)
             except Exception as fault:  # noqa: BLE001 - whatever it is, this collection is not to be deaf for ever
@@ -174,12 +183,23 @@ class ListWatch:
 
     async def _list_version(self) -> None:
         objects: list[Read] = []
+        self._room.clear()
         accept = self._collection.accept(watch=False)
         query = self._query()
         if self._paged:
             query["limit"] = str(self._timing.page)
         while True:
-            page = _page(await self._connection.ask("GET", self._path, query=query, accept=accept))
+            body = await self._connection.ask(
+                "GET",
+                self._path,
+                query=query,
+                accept=accept,
+                silence=self._timing.silence,
+                largest=self._room.answer(paged=self._paged),
+            )
+            page = _page(body)
+            if excess := self._room.take(len(page.items or ()), len(body)):
+                raise TooMuch(excess)
             objects += map(self._collection.read, page.items or ())
             if not page.metadata.more:
                 break
@@ -187,6 +207,7 @@ class ListWatch:
                 raise Unreachable("not a list: its pages lead in a circle")
             query["continue"] = page.metadata.more
         self._paged = True
+        self._room.clear()
         self._version = page.metadata.resource_version
         self._backoff.reset()
         self._count(Happened.LISTED)
@@ -211,6 +232,8 @@ class ListWatch:
             silent = silent and not events
             if trouble is not None:
                 raise trouble
+            if not self._version:
+                return
         if silent and now() - began < _SHORT.total_seconds():
             raise Unreachable("it ends what it should tell of changes before it has told any")
 
@@ -220,6 +243,8 @@ class ListWatch:
             self._version = wire.versioned(events[-1].object).metadata.resource_version or self._version
             self._backoff.reset()
             self._expiries.reset()
+        if self._room.take(len(events), sum(len(event.object) for event in events)):
+            self._version = ""  # what there is now may well be less than all that was said of it
 
     async def _absence(self) -> _Absence | None:
         """How the server says that it does not have the collection: a mere 404 may be that of somebody in between.

@@ -3,6 +3,7 @@
 Trouble
 ├── Unreachable   no answer, or half of one
 ├── Refused       an answer that is an error
+├── TooMuch       an answer that is larger than it may be
 └── Unusable      nothing to log in with
 """
 
@@ -27,6 +28,10 @@ class Refused(Trouble):
         self.status = status  # of HTTP
         self.reason = reason  # in the API's words: "Expired", "AlreadyExists"; "" if it does not say
         self.retry_after = retry_after
+
+
+class TooMuch(Trouble):
+    """It says more than is listened to."""
 
 
 class Unusable(Trouble):

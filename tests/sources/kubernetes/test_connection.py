@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 import yaml
 
-from pilotpy.sources.kubernetes.connection import Connection, connected, default_login, watchful_socket, written_login
+from pilotpy.sources.kubernetes.connection import Connection, connected, watchful_socket
+from pilotpy.sources.kubernetes.login import default_login, written_login
 from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
 from tests.sources.kubernetes.server import Answer, Server, failure, listing, stream
 
