@@ -28,6 +28,11 @@ def test_istiods_variables_are_read_and_empty_ones_ignored():
     assert Settings.of(environment) == Settings(debounce_after=timedelta(seconds=1), large_pushes=7)
 
 
+def test_what_other_clusters_may_say_is_a_setting():
+    found = Settings.of({"PILOTPY_REMOTE_CLUSTER_OBJECTS": "7", "PILOTPY_REMOTE_CLUSTER_BYTES": "70000"})
+    assert (found.remote_cluster_objects, found.remote_cluster_bytes) == (7, 70000)
+
+
 def test_patience_with_other_clusters_is_a_setting():
     assert Settings.of({"PILOT_REMOTE_CLUSTER_TIMEOUT": "5s"}).remote_cluster_patience == timedelta(seconds=5)
 

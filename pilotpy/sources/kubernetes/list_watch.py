@@ -23,7 +23,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from pilotpy.ops.logs import fields
-from pilotpy.sources.kubernetes import wire
+from pilotpy.sources.kubernetes import answers, wire
 from pilotpy.sources.kubernetes.backoff import Backoff
 from pilotpy.sources.kubernetes.collection import Collection
 from pilotpy.sources.kubernetes.connection import Connection
@@ -183,6 +183,7 @@ class ListWatch:
 
     async def _list_version(self) -> None:
         objects: list[Read] = []
+        bound = self._timing.bound
         self._room.clear()
         accept = self._collection.accept(watch=False)
         query = self._query()
@@ -195,9 +196,9 @@ class ListWatch:
                 query=query,
                 accept=accept,
                 silence=self._timing.silence,
-                largest=self._room.answer(paged=self._paged),
+                largest=bound.page if self._paged else bound.bytes,
             )
-            page = _page(body)
+            page = answers.page(body)
             if excess := self._room.take(len(page.items or ()), len(body)):
                 raise TooMuch(excess)
             objects += map(self._collection.read, page.items or ())
@@ -227,7 +228,7 @@ class ListWatch:
         began, silent = now(), True
         accept = self._collection.accept(watch=True)
         async for lines in self._connection.lines(self._path, query, self._timing.stall, accept=accept):
-            events, trouble = _events(lines)
+            events, trouble = answers.events(lines)
             self._take(events)
             silent = silent and not events
             if trouble is not None:
@@ -275,30 +276,3 @@ class ListWatch:
             "labelSelector": self._collection.label_selector,
         }
         return {name: text for name, text in selectors.items() if text}
-
-
-def _page(body: bytes) -> wire.Page:
-    try:
-        page = wire.page(body)
-    except msgspec.DecodeError as error:
-        raise Unreachable(f"not a list: {error}") from error
-    if not page.metadata.resource_version:
-        raise Unreachable("not a list: it is of no version")
-    return page
-
-
-def _events(lines: list[bytes]) -> tuple[list[Event], Trouble | None]:
-    """The events of some lines up to the first that is none, and what that one means."""
-    events: list[Event] = []
-    for line in lines:
-        if not line:
-            continue
-        try:
-            event = wire.event(line)
-            if event.type == "ERROR":
-                return events, wire.status(event.object).refusal(500)
-            wire.versioned(event.object) if event.type == "BOOKMARK" else wire.named(event.object)
-        except msgspec.DecodeError as error:
-            return events, Unreachable(f"not a watch event: {error}")
-        events.append(event)
-    return events, None

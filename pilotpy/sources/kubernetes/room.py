@@ -14,7 +14,7 @@ class Bound(NamedTuple):
 
     objects: int
     bytes: int  # of JSON
-    page: int  # bytes of one answer that is part of a list
+    page: int  # bytes of an answer that is a page of a list
 
 
 UNBOUND: Final = Bound(sys.maxsize, sys.maxsize, sys.maxsize)
@@ -25,7 +25,7 @@ GENEROUS: Final = Bound(objects=200_000, bytes=2**30, page=2**26)
 
 
 class Room:
-    """What has been said, and what is left."""
+    """What has been said."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
@@ -34,11 +34,6 @@ class Room:
     def clear(self) -> None:
         """A list begins, or has ended."""
         self._objects = self._bytes = 0
-
-    def answer(self, *, paged: bool) -> int:
-        """How many bytes the next answer may have: a page of a list, or all of it."""
-        left = self._bound.bytes - self._bytes
-        return min(self._bound.page, left) if paged else left
 
     def take(self, objects: int, size: int) -> str:
         """Some more is said. Returns what is too much of it; "" if nothing is."""

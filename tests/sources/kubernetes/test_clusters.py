@@ -12,6 +12,7 @@ import pytest
 from pilotpy.sources.kubernetes.clusters import Clusters, Follow
 from pilotpy.sources.kubernetes.collection import REMOTE
 from pilotpy.sources.kubernetes.connection import connected
+from pilotpy.sources.kubernetes.room import GENEROUS
 from tests.sources.following import Follower
 from tests.sources.kubernetes.server import Server, listing
 from tests.sources.kubernetes.test_connection import kubeconfig
@@ -23,7 +24,7 @@ NESTED = listing("1")._replace(body=b'{"items": [' + b"[" * 200_000)
 
 
 @contextlib.asynccontextmanager
-async def others(scripts, patience=timedelta(seconds=20), count=lambda *_: None):
+async def others(scripts, patience=timedelta(seconds=20), count=lambda *_: None, bound=GENEROUS):
     """Who follows a cluster per script, by their names; the clusters, and which of them were late."""
     late = []
     async with contextlib.AsyncExitStack() as inside:
@@ -35,7 +36,7 @@ async def others(scripts, patience=timedelta(seconds=20), count=lambda *_: None)
         secret = {"metadata": {"namespace": "system", "name": "others", "resourceVersion": "1"}, "data": logins}
         home = await inside.enter_async_context(Server([listing("1", secret), SILENCE]).running())
         connection = await inside.enter_async_context(connected(home.login))
-        follow = Follow(count, Random(1), PATIENT, patience, late.append)
+        follow = Follow(count, Random(1), PATIENT, patience, late.append, bound)
         clusters = Clusters(connection, "system", "home", follow)
         follower = Follower(clusters)
         pump = asyncio.create_task(follower.pump())
@@ -58,7 +59,7 @@ def states(follower):
 def test_a_cluster_that_is_silent_keeps_others_waiting_for_a_while_and_is_told():
     async def story():
         async with others({"quiet": [], "well": EMPTY}, timedelta(seconds=2)) as (follower, late):
-            assert states(follower) == {"quiet": "timeout", "well": "synced"}
+            await follower.until(lambda: states(follower) == {"quiet": "timeout", "well": "synced"}, within=20)
             assert late == ["quiet"]
             assert {one.secret.name for one in follower.folder.states} == {"others"}
 
@@ -78,9 +79,23 @@ def test_nobody_waits_for_a_cluster_once_it_is_heard():
 def test_a_cluster_that_answers_without_end_is_told_and_costs_no_other():
     async def story():
         async with others({"bad": [NESTED] * 50, "well": EMPTY}, timedelta(seconds=2)) as (follower, _):
-            assert states(follower)["well"] == "synced"
+            await follower.until(lambda: states(follower)["well"] == "synced", within=20)
             await follower.until(lambda: follower.folder.findings)
             assert all("bad" in one.message for one in follower.folder.findings)
+
+    asyncio.run(story())
+
+
+def test_a_cluster_that_has_more_than_it_may_is_told_and_costs_no_other():
+    many = listing("1", *[{"metadata": {"namespace": "default", "name": f"n{i}"}} for i in range(5)])
+
+    async def story():
+        scripts = {"bad": [many] * 50, "well": EMPTY}
+        bound = GENEROUS._replace(objects=4)
+        async with others(scripts, timedelta(seconds=2), bound=bound) as (follower, _):
+            await follower.until(lambda: states(follower) == {"bad": "timeout", "well": "synced"}, within=20)
+            assert {one.message.partition(": ")[0] for one in follower.folder.findings} == {"Cluster bad"}
+            assert any("more than 4 objects" in one.message for one in follower.folder.findings)
 
     asyncio.run(story())
 

@@ -1,6 +1,7 @@
 """Ways to log in, and what an API server's refusals come to."""
 
 import asyncio
+import gzip
 import socket
 import sys
 from datetime import timedelta
@@ -10,7 +11,7 @@ import yaml
 
 from pilotpy.sources.kubernetes.connection import Connection, connected, watchful_socket
 from pilotpy.sources.kubernetes.login import default_login, written_login
-from pilotpy.sources.kubernetes.trouble import Refused, Unreachable, Unusable
+from pilotpy.sources.kubernetes.trouble import Refused, TooMuch, Unreachable, Unusable
 from tests.sources.kubernetes.server import Answer, Server, failure, listing, stream
 
 EXEC = "client.authentication.k8s.io/v1"
@@ -97,6 +98,68 @@ def test_a_refusal_says_why(answer, status, reason, after):
 def test_no_answer_is_trouble(answer):
     with pytest.raises(Unreachable):
         asked([answer], read)
+
+
+def watched(connection):
+    return anext(connection.lines("/api", {"watch": "1"}, timedelta(seconds=5)))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("ask", [read, watched], ids=["a request", "a watch"])
+def test_nobody_is_asked_but_the_server_that_one_is_logged_in_to(ask, status):
+    async def story():
+        async with Server([listing("1"), listing("1")]).running() as elsewhere:
+            moved = Answer(status, headers=(f"Location: {elsewhere.url}/latest/meta-data",))
+            async with Server([moved, listing("1")]).running() as server:
+                login = written_login(kubeconfig(server.url, {"token": "abc"}))
+                async with connected(login) as connection:
+                    with pytest.raises(Refused, match=r"sends elsewhere, to .*/latest/meta-data") as refused:
+                        await ask(connection)
+                    assert await read(connection), "and it is asked again"
+            assert (refused.value.status, elsewhere.asked, elsewhere.tokens) == (status, [], [])
+
+    asyncio.run(story())
+
+
+def test_what_was_not_asked_for_is_no_success():
+    with pytest.raises(Refused, match=r"^304"):
+        asked([Answer(304)], read)
+
+
+LARGE = b" " * 3_000_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=LARGE),
+        Answer(body=LARGE, chunked=True, ending="stall"),
+        Answer(body=gzip.compress(LARGE), headers=("Content-Encoding: gzip",)),
+    ],
+    ids=["by its length", "without end", "once it is unpacked"],
+)
+def test_an_answer_that_is_too_large_is_left(answer):
+    def asking(connection):
+        return connection.ask("GET", "/api", largest=1_000_000)
+
+    with pytest.raises(TooMuch):
+        asked([answer], asking)
+
+
+def test_a_refusal_without_end_is_left():
+    with pytest.raises(TooMuch):
+        asked([Answer(500, LARGE, chunked=True, ending="stall")], read)
+
+
+def test_who_says_nothing_is_left_before_the_whole_answer_would_be():
+    silent = Answer(body=b"begun", chunked=True, ending="stall")
+
+    async def asking(connection):
+        async with asyncio.timeout(30):
+            return await connection.ask("GET", "/api", silence=timedelta(seconds=0.1))
+
+    with pytest.raises(Unreachable, match="in time"):
+        asked([silent], asking)
 
 
 def test_nobody_listens():

@@ -12,6 +12,7 @@ import pytest
 from pilotpy.sources.kubernetes.collection import COLLECTIONS
 from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.list_watch import Happened, ListWatch, Timing
+from pilotpy.sources.kubernetes.room import GENEROUS
 from tests.sources.kubernetes.server import Answer, Server, bookmark, event, failure, listing, stream, thing
 
 CONFIG_MAPS = next(one for one in COLLECTIONS if one.kind == "ConfigMap")
@@ -239,6 +240,69 @@ def test_a_server_that_finds_every_version_too_old_is_asked_for_all_ever_less_of
     script = [one for _ in range(5) for one in (listing("4", A), failure(410, "Expired"))] + [listing("5", A)]
     heard(script, 6, timing=QUICK._replace(pause=timedelta(seconds=0.05), longest_pause=timedelta(seconds=5)))
     assert time.monotonic() - began > 0.5 * (0.05 + 0.1 + 0.2 + 0.4 + 0.8)
+
+
+def test_a_list_that_does_not_begin_is_left_and_told():
+    script = [Answer(chunked=True, ending="stall"), listing("4", A), SILENCE]
+    found, _ = heard(script, 2, timing=QUICK._replace(silence=timedelta(seconds=0.2)))
+    assert found == [["no answer in time"], ["all", "a"]]
+
+
+LARGE = listing("4", thing("a", filling="x" * 5000))
+BOUNDS = {
+    "more objects than it may have": (
+        {"objects": 1},
+        [listing("4", A, B), listing("5", A), SILENCE],
+        [["more than 1 objects"], ["all", "a"]],
+    ),
+    "pages without end": (
+        {"objects": 2},
+        [*[listing("4", A, more=more) for more in "xyz"], listing("5", B), SILENCE],
+        [["more than 2 objects"], ["all", "b"]],
+    ),
+    "a page that is too large": (
+        {"page": 1000},
+        [LARGE, listing("5", A), SILENCE],
+        [["an answer of more than 1000 bytes"], ["all", "a"]],
+    ),
+    "one answer that is too large, where pages are forgotten, and then pages": (
+        {"bytes": 4000},
+        [listing("4", A, more="x"), failure(410, "Expired"), LARGE, listing("5", B), SILENCE],
+        [["an answer of more than 4000 bytes"], ["all", "b"]],
+    ),
+    "pages that are too large together": (
+        {"bytes": 400},
+        [*[listing("4", A, more=more) for more in "xyz"], listing("5", B), SILENCE],
+        [["more than 400 bytes"], ["all", "b"]],
+    ),
+    "less, once what goes has gone: all is listed anew, and nothing is told": (
+        {"objects": 2},
+        [
+            listing("4", A),
+            stream(*[one for _ in range(3) for one in (event("ADDED", B), event("DELETED", B))], ending="stall"),
+            listing("9", A, C),
+            SILENCE,
+        ],
+        [["all", "a"], *[["ADDED", "b"], ["DELETED", "b"]] * 3, ["all", "a", "c"]],
+    ),
+    "more in the end: what was said before stays": (
+        {"objects": 1},
+        [
+            listing("4", A),
+            stream(event("ADDED", B), event("ADDED", C), ending="stall"),
+            *[listing("9", A, B, C)] * 2,
+            listing("12", A),
+            SILENCE,
+        ],
+        [["all", "a"], ["ADDED", "b"], ["ADDED", "c"], *[["more than 1 objects"]] * 2, ["all", "a"]],
+    ),
+}
+
+
+@pytest.mark.parametrize(("bound", "script", "words"), BOUNDS.values(), ids=BOUNDS)
+def test_a_server_is_listened_to_within_bounds(bound, script, words):
+    found, _ = heard(script, len(words), timing=QUICK._replace(bound=GENEROUS._replace(**bound)))
+    assert found == words
 
 
 def test_a_watch_asks_for_bookmarks_and_for_an_end():
