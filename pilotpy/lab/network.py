@@ -15,6 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Self
 
 from pilotpy.agent.capture import SYSTEM_PATH
@@ -86,7 +87,7 @@ def plug(network: Network, port: str, address: str) -> None:
             _ip(
                 [
                     "link set lo up",
-                    f"link add eth0 type veth peer name {port} netns /proc/self/fd/{home}",
+                    f"link add eth0 address {_hardware(address)} type veth peer name {port} netns /proc/self/fd/{home}",
                     f"addr add {address}/32 dev eth0",
                     "link set eth0 up",
                     # A connection to an address that exists nowhere must find a route before rules can catch it.
@@ -97,6 +98,11 @@ def plug(network: Network, port: str, address: str) -> None:
         _ip([f"link set {port} master {_BRIDGE} up"])
     finally:
         os.close(home)
+
+
+def _hardware(address: str) -> str:
+    """The hardware address of a pod, by its own: neighbours of the pod that had it before remember nothing wrong."""
+    return ":".join(["02", "00", *(f"{octet:02x}" for octet in ip_address(address).packed[-4:])])
 
 
 def adopt(address: str) -> None:
