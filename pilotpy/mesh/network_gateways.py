@@ -121,7 +121,8 @@ def named_gateways(q: Asking) -> tuple[NetworkGateway, ...]:
     for index in (_AT_HOME, _ELSEWHERE):
         for network in q.buckets(index):
             for service in q.by(index, network):
-                found.update(_through(q, service, str(network), _port(q, service), home))
+                port = _port(q, service)
+                found.update(_through(q, service, str(network), port, home) if port else ())
     for name, network in q(written_networks):
         registries = sorted({one.from_registry for one in network.endpoints if one.from_registry})
         for gateway in network.gateways:
@@ -177,13 +178,20 @@ def _external(node: Resource[Node]) -> list[str]:
 
 
 def _port(q: Asking, service: Resource[KubeService]) -> int:
-    text = service.meta.labels.get(_GATEWAY_PORT, "")
+    """Return the port at which a labelled Service is a gateway, 0 if it has no such port: then it is none."""
+    text, port = service.meta.labels.get(_GATEWAY_PORT, ""), PORT
     if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
-        return int(text)
-    if text:
+        port = int(text)
+    elif text:
         field = f'metadata.labels["{_GATEWAY_PORT}"]'
         q.note(_unread(service, field, f"{text!r} is no port: {PORT} is taken", "Write a number from 1 to 65535"))
-    return PORT
+    if any(one.port == port for one in service.spec.ports):
+        return port
+    message = f"By its label it leads to a network, but it has no port {port}: it is not taken for a gateway"
+    q.note(
+        _unread(service, f'metadata.labels["{NETWORK}"]', message, f"Add the port, or say another in {_GATEWAY_PORT}")
+    )
+    return 0
 
 
 def _unread(service: Resource[KubeService], field: str, message: str, hint: str) -> Finding:

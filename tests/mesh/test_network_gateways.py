@@ -48,6 +48,7 @@ status: {status}
 """
 
 
+OWN_PORT = ", networking.istio.io/gatewayPort: '15444'"
 BALANCER = "type: LoadBalancer, ports: [{name: tls, port: 15443}]"
 TWO = "{loadBalancer: {ingress: [{ip: 203.0.113.9}, {ip: 203.0.113.8, hostname: ignored.example}]}}"
 
@@ -69,10 +70,14 @@ TWO = "{loadBalancer: {ingress: [{ip: 203.0.113.9}, {ip: 203.0.113.8, hostname: 
             [service("externalIPs: [203.0.113.7], ports: [{port: 15443}]")], ["203.0.113.7:15443"], id="external IPs"
         ),
         pytest.param(
-            [gateway("far", "203.0.113.9", more=", networking.istio.io/gatewayPort: '15444'")],
+            [gateway("far", "203.0.113.9", more=OWN_PORT).replace("port: 15443", "port: 15444")],
             ["203.0.113.9:15444"],
             id="a port of its own",
         ),
+        pytest.param(
+            [gateway("far", "203.0.113.9").replace("port: 15443", "port: 443")], [], id="not at a port that it lacks"
+        ),
+        pytest.param([gateway("far", "203.0.113.9", more=OWN_PORT)], [], id="not at a port that it says and lacks"),
         pytest.param([NODES, of_nodes("{}")], ["203.0.113.1:30443", "203.0.113.2:30443"], id="Nodes at their port"),
         pytest.param([NODES, of_nodes('{"edge": "yes"}')], ["203.0.113.1:30443"], id="Nodes with labels"),
         pytest.param([NODES, of_nodes("edge")], [], id="no Nodes of labels that cannot be read"),
@@ -97,6 +102,21 @@ def test_a_service_is_a_gateway(written, found):
 )
 def test_a_gateway_that_nobody_can_reach_is_told(text):
     assert [one.code for one in World(text).engine.notes(gateways)] == ["PP0310"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(gateway("far", "203.0.113.9", more=OWN_PORT), "no port 15444", id="it says another than it has"),
+        pytest.param(
+            gateway("far", "203.0.113.9").replace("port: 15443", "port: 443"), "no port 15443", id="it says nothing"
+        ),
+    ],
+)
+def test_a_service_that_lacks_the_port_of_a_gateway_is_told(text, words):
+    (told,) = World(text).engine.notes(gateways)
+    assert told.code == "PP0307"
+    assert words in told.message
 
 
 def test_a_service_within_a_cluster_is_no_gateway_that_lacks_an_address():
