@@ -22,6 +22,7 @@ _SECRET: Final = frozenset(
 )
 _SECRET_TEXT: Final = frozenset({"ISTIO_META_WASM_IMAGE_PULL_SECRET", "access_token", "json_key"})
 _KEY_SET: Final = "local_jwks"
+_WRITTEN_KEY_SET: Final = "jwks"  # of a RequestAuthentication
 _NOT_PUBLIC: Final = frozenset({"k", "d", "p", "q", "dp", "dq", "qi", "oth"})  # RFC 7518, section 6
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _BYTES: Final = b64encode(REDACTED.encode()).decode()
@@ -43,6 +44,8 @@ def _shown(key: str, value: Any) -> Any:
     name = _name(key)
     if name == _KEY_SET and isinstance(value, Mapping):
         return {place: _public(_name(place), inner) for place, inner in value.items()}
+    if name == _WRITTEN_KEY_SET and isinstance(value, str):
+        return _public_keys(value)
     if name in _SECRET or (key in _SECRET_TEXT and isinstance(value, str)):
         return _hidden(value)
     return redacted(value)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from pilotpy.compile.encoded import Encoded, Tree
 from pilotpy.engine import Engine, Kind
+from pilotpy.explain.redaction import redacted
 from pilotpy.mesh.clusters import home_cluster
 from pilotpy.mesh.config import mesh_config, root_namespace
 from pilotpy.mesh.endpoints import endpoints
@@ -79,7 +80,7 @@ class MeshPages:
     async def configz(self) -> list[dict[str, Any]]:
         """Every object of Istio's kinds, as somebody may have written it."""
         return [
-            written_object(found, schema.group)
+            redacted(written_object(found, schema.group))
             for schema in _configuration()
             async for found in _unhurried(self._objects(KIND_OF[schema.kind]))
         ]

@@ -94,6 +94,19 @@ def test_configuration_is_shown_as_it_may_have_been_written(world):
     assert all(written[again.ref] == again for again in (decode_object(one).resource for one in found))
 
 
+def test_a_key_that_an_issuer_shares_with_verifiers_is_not_shown():
+    world = World("""
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: shared, namespace: default}
+spec:
+  jwtRules: [{issuer: "https://issuer", jwks: '{"keys":[{"kty":"oct","kid":"one","k":"c2hhcmVk"}]}'}]
+""")
+    (shown,) = page(world, "configz")
+    (rule,) = shown["spec"]["jwtRules"]
+    assert rule == {"issuer": "https://issuer", "jwks": '{"keys":[{"kty":"oct","kid":"one","k":"[redacted]"}]}'}
+
+
 def test_the_kinds_that_are_read_are_named(world):
     assert {"group": "networking.istio.io", "version": "v1", "kind": "VirtualService"} in page(world, "resourcesz")
 
