@@ -100,6 +100,14 @@ def plug(network: Network, port: str, address: str) -> None:
         os.close(home)
 
 
+def unplug(port: str) -> None:
+    """Take a pod from the switch: a network goes some time after it was closed, and another may have its address.
+
+    Raises OSError if it is not on it.
+    """
+    _ip([f"link del {port}"])
+
+
 def _hardware(address: str) -> str:
     """The hardware address of a pod, by its own: neighbours of the pod that had it before remember nothing wrong."""
     return ":".join(["02", "00", *(f"{octet:02x}" for octet in ip_address(address).packed[-4:])])

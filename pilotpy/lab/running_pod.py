@@ -17,7 +17,7 @@ from pilotpy.agent import capture
 from pilotpy.agent.network import PodNetwork
 from pilotpy.agent.pod_agent import PodAgent
 from pilotpy.lab import echo
-from pilotpy.lab.network import Network, plug
+from pilotpy.lab.network import Network, plug, unplug
 from pilotpy.lab.plan import ENVOY_USER, MARK, Plan, drain_time
 from pilotpy.lab.process import Pause, Process, Program, start
 from pilotpy.lab.sidecar import Machine, agent_of, envoy_command, token_file
@@ -71,6 +71,8 @@ class RunningPod:
         with suppress(asyncio.CancelledError):
             await self._living
         await asyncio.gather(*(process.end(min(self.plan.grace, _INSIST)) for process in self._processes))
+        with suppress(OSError):  # it never got that far
+            await asyncio.to_thread(unplug, self._port)
         self.network.close()
         self.hosts.unlink(missing_ok=True)
 
