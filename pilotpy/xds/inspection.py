@@ -13,6 +13,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
+from pilotpy.engine import Engine
+from pilotpy.mesh.clusters import home_cluster
+from pilotpy.mesh.config import root_namespace
 from pilotpy.mesh.view import Identity
 from pilotpy.ops.instruments import Instruments
 from pilotpy.xds.config_dump import config_dump, resources
@@ -63,7 +66,7 @@ class Inspection:
         self,
         edge: Edge,
         instruments: Instruments,
-        root_namespace: Callable[[], str],
+        engine: Engine,
         mesh: MeshPages | None = None,  # None: only pages about proxies
         trusted: Collection[str] = (),  # namespaces from which every page may be seen
     ) -> None:
@@ -71,7 +74,7 @@ class Inspection:
         self._edge = edge
         self._mesh = mesh
         self._instruments = instruments
-        self._root_namespace = root_namespace
+        self._engine = engine
         self._pages: dict[str, Callable[[Params, Asker], Awaitable[Page]]] = {
             "adsz": self._adsz,
             "config_dump": self._config_dump,
@@ -94,7 +97,7 @@ class Inspection:
     def asker(self, *identities: Identity) -> Asker | None:
         """What somebody with these identities may see; None: nothing."""
         namespaces = [identity.namespace for identity in identities]
-        if self._root_namespace() in namespaces:
+        if self._engine.ask(root_namespace) in namespaces:
             return EVERYTHING
         return Asker(namespaces[0], namespaces[0] in self._trusted) if namespaces else None
 
@@ -125,7 +128,8 @@ class Inspection:
     async def _syncz(self, params: Params, asker: Asker) -> Page:
         namespace = params.get("namespace", "")
         found = (c for c in self.connections(asker) if not namespace or c.namespace == namespace)
-        return _json(params, [sync_status(connection) for connection in found])
+        home = self._engine.ask(home_cluster)
+        return _json(params, [sync_status(connection, home) for connection in found])
 
     async def _connections(self, params: Params, asker: Asker) -> Page:
         found = self.connections(asker)

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import grpc
 
 from pilotpy.engine import Engine
-from pilotpy.mesh.config import root_namespace
 from pilotpy.ops.http_server import answering
 from pilotpy.ops.instruments import Instruments
 from pilotpy.ops.settings import Settings
@@ -101,7 +100,7 @@ async def serving(
     compiler = LocalCompiler(engine, answers, settings, instruments)
     edge = Edge(compiler, settings, instruments)
     mesh = MeshPages(engine, compiler.held, clusters)
-    inspection = Inspection(edge, instruments, lambda: engine.ask(root_namespace), mesh, settings.debug_namespaces)
+    inspection = Inspection(edge, instruments, engine, mesh, settings.debug_namespaces)
     edge.inspected = DebugTypes(inspection, settings.instance).response
     http, monitoring = applications(edge, instruments, inspection)
     compiling = asyncio.create_task(compiler.run(), name="compiler")

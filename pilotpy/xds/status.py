@@ -20,11 +20,11 @@ _FIELDS = (
 )
 
 
-def sync_status(connection: Connection) -> dict[str, Any]:
-    """One proxy's entry in `/debug/syncz`: nonces sent and ACKed by type."""
+def sync_status(connection: Connection, home: str) -> dict[str, Any]:
+    """One proxy's entry in `/debug/syncz`: nonces sent and ACKed by type. `home`: where those are that do not say."""
     watches = connection.session.watches
     status: dict[str, Any] = {
-        "cluster_id": _text(connection, "CLUSTER_ID") or "Kubernetes",
+        "cluster_id": _text(connection, "CLUSTER_ID") or home,
         "proxy": connection.proxy,
         "proxy_type": connection.node.id.partition("~")[0],
         "istio_version": _text(connection, "ISTIO_VERSION"),

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pilotpy.cli import app
+from pilotpy.engine import Engine
 from pilotpy.xds.debug import applications
 from pilotpy.xds.debug_mesh import MeshPages
 from pilotpy.xds.inspection import Inspection
@@ -170,7 +171,7 @@ async def test_nobody_is_shown_anything_in_plaintext(tmp_path):
 async def test_pages_over_http_are_for_who_proves_who_it_is(tmp_path, client, who, path, status, scheme):  # noqa: PLR0917  # the columns of the table
     async with plane(tmp_path) as served, await synced(served):
         edge, watched = served.server.edge, served.server.instruments
-        http, _ = applications(edge, watched, Inspection(edge, watched, lambda: "istio-system"))
+        http, _ = applications(edge, watched, Inspection(edge, watched, Engine()))
         token = served.token(*who) if isinstance(who, tuple) else who
         headers = [(b"authorization", f"{scheme} {token}".encode())] if token else []
         assert await status_of(http, client, path, headers) == status
@@ -193,7 +194,7 @@ async def test_a_trusted_namespace_sees_every_page(tmp_path, path, status):
         await admin.response()
         edge, watched, compiler = served.server.edge, served.server.instruments, served.server.compiler
         mesh = MeshPages(compiler.engine, compiler.held)
-        http, _ = applications(edge, watched, Inspection(edge, watched, lambda: "istio-system", mesh, ["shop"]))
+        http, _ = applications(edge, watched, Inspection(edge, watched, Engine(), mesh, ["shop"]))
         headers = [(b"authorization", f"Bearer {served.token('web')}".encode())]
         assert await status_of(http, "10.0.0.9", path, headers) == status
 

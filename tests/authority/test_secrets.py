@@ -7,6 +7,7 @@ from base64 import b64encode
 
 import pytest
 
+from pilotpy.engine import Engine
 from pilotpy.xds.inspection import EVERYTHING, Inspection
 from pilotpy.xds.resource_type import CLUSTER, LISTENER, SECRET
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
@@ -105,7 +106,7 @@ async def test_keys_are_in_no_page_and_in_no_log(tmp_path, caplog):
     async with plane(tmp_path, SHOP + secret("here")) as served, served.proxy("gateway") as client:
         await client.ask(SECRET, ["kubernetes://here"])
         await client.response()
-        inspection = Inspection(served.server.edge, served.server.instruments, lambda: "istio-system")
+        inspection = Inspection(served.server.edge, served.server.instruments, Engine())
         shown = {}
         for page in inspection.names:
             for types in ("", "sds"):
@@ -132,7 +133,7 @@ spec:
     async with plane(tmp_path, SHOP + policy) as served, served.proxy("web") as client:
         await client.ask(LISTENER)
         assert any(shared.encode() in resource.resource.value for resource in (await client.response()).resources)
-        inspection = Inspection(served.server.edge, served.server.instruments, lambda: "istio-system")
+        inspection = Inspection(served.server.edge, served.server.instruments, Engine())
         page = await inspection.page("config_dump", {"proxyID": "web.shop"}, EVERYTHING)
     text = page.body.decode()
     assert "https://issuer" in text

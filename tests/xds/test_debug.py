@@ -11,7 +11,8 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from prometheus_client.parser import text_string_to_metric_families
 
-from pilotpy.engine import Engine
+from pilotpy.engine import Engine, Put
+from pilotpy.mesh.clusters import HOME_CLUSTER
 from pilotpy.ops.instruments import instruments
 from pilotpy.xds.compiler import Answers
 from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER, ROUTE
@@ -27,7 +28,9 @@ HERE = FAST._replace(http_address="127.0.0.1:0", monitoring_address="127.0.0.1:0
 
 
 def plane():
-    return serving(Engine(), Answers(view, COLLECTIONS), HERE, instruments())
+    engine = Engine()
+    engine.apply([Put(HOME_CLUSTER, ("",), "north")])
+    return serving(engine, Answers(view, COLLECTIONS), HERE, instruments())
 
 
 async def page(address: str, path: str) -> tuple[int, str]:
@@ -99,6 +102,7 @@ async def test_syncz_tells_what_was_sent_and_what_was_acked():
         others = json.loads((await page(server.monitoring_address, "/debug/syncz?namespace=other"))[1])
     assert status["proxy"] == "web.shop"
     assert status["istio_version"] == "1.30.0"
+    assert status["cluster_id"] == "north", "it does not say: then it is of the home cluster"
     assert status["cluster_sent"] == status["cluster_acked"] != ""
     assert "route_acked" not in status
     assert status["resources"][LISTENER.url]["lastError"] == "Error adding/updating listener(s) l: bad"
