@@ -129,23 +129,6 @@ def test_a_link_that_holds_still_without_closing_is_left(apiserver):
     asyncio.run(story())
 
 
-def test_without_etcd_everything_stays(apiserver):
-    async def story():
-        namespace = await to_thread(apiserver.namespace)
-        await to_thread(apiserver.admin.create, service(namespace, "stays"))
-        async with watching(apiserver) as watcher:
-            await to_thread(apiserver.etcd.stop)
-            watcher.link.cut()  # so that it must ask again
-            watcher.link.mend()
-            await watcher.until(lambda: watcher.findings, within=30)
-            await to_thread(apiserver.etcd.start)
-            await to_thread(eventually, lambda: apiserver.admin.create(service(namespace, "comes")))
-            await watcher.until(lambda: watcher.names("Service", namespace) == {"stays", "comes"}, within=30)
-            assert all(port is not None for _, port in watcher.history)
-
-    asyncio.run(story())
-
-
 def test_the_settings_of_the_mesh_choose_namespaces_and_labels_move_them(apiserver):
     async def story():
         system = await to_thread(apiserver.namespace, "system-")

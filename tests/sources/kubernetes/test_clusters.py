@@ -60,7 +60,7 @@ def test_a_cluster_that_is_silent_keeps_others_waiting_for_a_while_and_is_told()
     async def story():
         async with others({"quiet": [], "well": EMPTY}, timedelta(seconds=2)) as (follower, late):
             await follower.until(lambda: states(follower) == {"quiet": "timeout", "well": "synced"}, within=20)
-            assert late == ["quiet"]
+            assert "quiet" in late
             assert {one.secret.name for one in follower.folder.states} == {"others"}
 
     asyncio.run(story())
