@@ -41,18 +41,6 @@ def pod_status(one: Resource[Pod], begun: datetime, restarts: int, images: Mappi
     ready = is_ready(one)
     started = stamp(begun)
     conditions = {"PodScheduled": True, "Initialized": True, "ContainersReady": ready, "Ready": ready}
-    containers = [
-        {
-            "name": name,
-            "image": image,
-            "imageID": "",
-            "ready": ready,
-            "started": ready,
-            "restartCount": restarts,
-            "state": {"running": {"startedAt": started}},
-        }
-        for name, image in images.items()
-    ]
     return {
         "phase": status.phase,
         "hostIP": GATEWAY,
@@ -61,7 +49,7 @@ def pod_status(one: Resource[Pod], begun: datetime, restarts: int, images: Mappi
         "podIPs": [{"ip": each.ip} for each in status.pod_ips],
         "startTime": started,
         "conditions": [{"type": name, "status": str(so)} for name, so in conditions.items()],
-        "containerStatuses": containers,
+        "containerStatuses": _containers(images, restarts, {"running": {"startedAt": started}}, ready=ready),
     }
 
 
@@ -72,19 +60,23 @@ def pod_ended(begun: datetime, ended: datetime, restarts: int, images: Mapping[s
     return {
         "phase": "Succeeded",
         "conditions": [{"type": name, "status": so, "reason": "PodCompleted"} for name, so in conditions.items()],
-        "containerStatuses": [
-            {
-                "name": name,
-                "image": image,
-                "imageID": "",
-                "ready": False,
-                "started": False,
-                "restartCount": restarts,
-                "state": {"terminated": state},
-            }
-            for name, image in images.items()
-        ],
+        "containerStatuses": _containers(images, restarts, {"terminated": state}, ready=False),
     }
+
+
+def _containers(images: Mapping[str, str], restarts: int, state: Object, *, ready: bool) -> list[Object]:
+    return [
+        {
+            "name": name,
+            "image": image,
+            "imageID": "",
+            "ready": ready,
+            "started": ready,
+            "restartCount": restarts,
+            "state": state,
+        }
+        for name, image in images.items()
+    ]
 
 
 def is_ready(one: Resource[Pod]) -> bool:
