@@ -18,6 +18,7 @@ from pilotpy.model.mesh_config import MeshConfig
 from pilotpy.model.mesh_networks import MeshNetworks
 from pilotpy.model.resource import Finding, Resource
 from pilotpy.schema import codes
+from pilotpy.schema.classes import is_for_others
 from pilotpy.schema.kinds import kind_of
 from pilotpy.schema.paths import below
 from pilotpy.schema.problem import Problem, Problems, warning
@@ -111,8 +112,10 @@ _MESH: Final = {
 
 
 def unsupported(resource: Resource[Any]) -> list[Finding]:
-    """What of a resource has no effect yet."""
+    """What of a resource has no effect yet; nothing if it is not for a mesh to give it any."""
     kind = resource.ref.kind
+    if is_for_others(resource):
+        return []
     if kind in _KINDS:
         found: Problems = iter((_without_effect("kind", kind_of(resource.ref), _KINDS[kind]),))
     else:

@@ -147,7 +147,7 @@ def policy(validation, targets="[{group: '', kind: Service, name: a}]"):
 
 
 def gateway(rest):
-    return f"{{gatewayClassName: a, listeners: [{HTTP}], {rest}}}"
+    return f"{{gatewayClassName: istio, listeners: [{HTTP}], {rest}}}"
 
 
 HTTP = "{name: http, port: 80, protocol: HTTP}"

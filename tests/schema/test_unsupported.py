@@ -96,6 +96,38 @@ def test_what_is_done_as_written_says_nothing(text):
     assert said(text) == []
 
 
+A_GATEWAY = """{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec:
+  {gatewayClassName: %s, listeners: [{name: http, port: 80, protocol: HTTP}]}}"""
+CLASS_OF_GATEWAYS = """{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: c},
+  spec: {controllerName: %s}}"""
+CLASS_OF_INGRESSES = """{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: c},
+  spec: {controller: %s}}"""
+INGRESS = """{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: i, annotations: {%s}},
+  spec: {%s defaultBackend: {service: {name: shop, port: {number: 80}}}}}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        pytest.param(CLASS_OF_GATEWAYS % "istio.io/gateway-controller", True, id="a class of Istio's gateways"),
+        pytest.param(CLASS_OF_GATEWAYS % "example.com/gateways", False, id="a class of somebody else's"),
+        pytest.param(A_GATEWAY % "istio", True, id="a gateway of Istio's"),
+        pytest.param(A_GATEWAY % "istio-waypoint", True, id="a waypoint"),
+        pytest.param(A_GATEWAY % "nginx", False, id="a gateway of somebody else's"),
+        pytest.param(CLASS_OF_INGRESSES % "istio.io/ingress-controller", True, id="a class of Istio's ingresses"),
+        pytest.param(CLASS_OF_INGRESSES % "k8s.io/ingress-nginx", False, id="a class of somebody else's ingresses"),
+        pytest.param(INGRESS % ("", ""), True, id="an Ingress of no class"),
+        pytest.param(INGRESS % ("", "ingressClassName: istio,"), True, id="an Ingress of Istio's"),
+        pytest.param(INGRESS % ("", "ingressClassName: nginx,"), False, id="an Ingress of somebody else's"),
+        pytest.param(
+            INGRESS % ("kubernetes.io/ingress.class: nginx", ""), False, id="an Ingress that says it in the older way"
+        ),
+    ],
+)
+def test_what_another_controller_serves_is_not_told_to_be_without_effect(text, is_told):
+    assert said(text) == [(codes.NOT_COMPILED, "kind")] * is_told
+
+
 def test_addresses_that_another_control_plane_allocated_say_that_they_do_not_count():
     text = """
         apiVersion: networking.istio.io/v1
