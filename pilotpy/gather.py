@@ -38,17 +38,22 @@ async def gathered(
         followed: Callable[[], list[Followed]] | None = None
         if login is not None:
             from pilotpy.sources.kubernetes.cluster import Cluster
-            from pilotpy.sources.kubernetes.clusters import Clusters, Follow
+            from pilotpy.sources.kubernetes.clusters import Clusters
             from pilotpy.sources.kubernetes.collection import COLLECTIONS
             from pilotpy.sources.kubernetes.connection import connected
             from pilotpy.sources.kubernetes.exposition import ClusterMetrics
             from pilotpy.sources.kubernetes.list_watch import Timing
+            from pilotpy.sources.kubernetes.member import Follow
             from pilotpy.sources.kubernetes.room import GENEROUS
             from pilotpy.sources.kubernetes.watched import watched
 
             await login()  # what is wrong with it now is said now, and not tried for ever
             connection = await inside.enter_async_context(connected(login))
-            told = ClusterMetrics(lambda: clusters.states)
+            told = ClusterMetrics(
+                settings.cluster_id,
+                lambda: clusters.states,
+                lambda: own.endpoints_without_pods + clusters.endpoints_without_pods,
+            )
             follow = Follow(
                 _counting(metrics, told),
                 Random(),  # noqa: S311 - pauses need no secrecy
@@ -98,6 +103,8 @@ def _counting(metrics: Metrics, told: ClusterMetrics) -> Count:
     def count(collection: str, what: Happened | Told) -> None:
         if isinstance(what, Happened):
             tallies[what].add(collection)
+            if what is Happened.FAILED:
+                told.fail(collection)
         else:
             told.count(collection, what)
 

@@ -33,8 +33,9 @@ from pilotpy.model.kubernetes import (
     KubeEndpoints,
     ObjectReference,
 )
-from pilotpy.model.resource import Resource
+from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.model.service_entry import ServicePort
+from pilotpy.schema.codes import NOT_COMPILED
 
 PERSISTENT_SESSION = "istio.io/persistent-session"
 
@@ -83,8 +84,10 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
     namespace, name = found.key.namespace, found.name
     pieces = q.by(SLICES_BY_SERVICE, (namespace, name))
     for piece in pieces:
-        if piece.spec.address_type != "FQDN":
-            yield from _of_slice(q, found, port, piece)
+        if piece.spec.address_type == "FQDN":
+            q.note(_of_names(piece.ref))
+            continue
+        yield from _of_slice(q, found, port, piece)
     with_pieces = {parted(piece.ref.name)[1] for piece in pieces}
     for older in q.by(ENDPOINTS_BY_SERVICE, (namespace, name)):
         cluster = parted(older.ref.name)[1]
@@ -96,6 +99,17 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
             target = port.target if isinstance(port.target, int) else named.get(port.target, 0)
             number = named.get(port.name) or target or port.number
             yield from _of_workload(workload, port.name, number)
+
+
+def _of_names(piece: Ref) -> Finding:
+    return Finding(
+        code=NOT_COMPILED,
+        severity=Severity.WARNING,
+        message="Endpoints that are names are passed over: a Service of Kubernetes has addresses behind it",
+        ref=piece,
+        field="addressType",
+        hint="List addresses, or write a ServiceEntry with resolution: DNS",
+    )
 
 
 def _of_slice(q: Asking, found: Service, port: Port, piece: Resource[EndpointSlice]) -> Iterator[Endpoint]:

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from pilotpy.model.resource import Ref
-from pilotpy.sources.kubernetes.clusters import Clusters, Follow
+from pilotpy.sources.kubernetes.clusters import Clusters
 from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.login import default_login
+from pilotpy.sources.kubernetes.member import Follow
 from pilotpy.sources.together import Together
 from tests import waiting
 from tests.authority.plane import Workload, names

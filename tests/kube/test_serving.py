@@ -13,6 +13,7 @@ from tests.kube.cluster import Refused
 from tests.kube.objects import definition, endpoint_slice, pod, running, service, virtual_service
 from tests.kube.served import destinations, places, serving, sidecar, until
 from tests.kube.waiting import eventually
+from tests.waiting import until as passed
 
 ROUTES = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
 
@@ -68,6 +69,11 @@ def test_endpoints_are_where_their_pods_and_nodes_are(apiserver):
             await to_thread(apiserver.admin.create, node)
             await until(proxy, lambda: places(proxy, cluster) == {("10.1.2.3", "z")})
             await to_thread(apiserver.admin.delete, node)
+
+            pending = lambda: scraped(server, "pilot_k8s_endpoints_pending_pod")  # noqa: E731 - named
+            others = pending()
+            await to_thread(apiserver.admin.delete, made)
+            await passed(lambda: pending() == others + 1)
 
             slices["endpoints"] = []
             await to_thread(apiserver.admin.replace, slices)
@@ -129,11 +135,13 @@ def test_what_changes_nothing_that_anybody_is_served_is_not_pushed(apiserver):
             await until(proxy, lambda: destinations(proxy, "last"))
             # One cluster, its endpoints, and the routes and names of the Service that came last.
             assert sum(proxy.held[url].responses for url in proxy.held) - pushes <= 4
-            scraped = server.instruments.metrics.registry.get_sample_value
-            told = {"type": "Pods", "event": "updatesame"}
-            assert await to_thread(eventually, lambda: (scraped("pilot_k8s_reg_events", told) or 0) >= 20)
+            await passed(lambda: scraped(server, "pilot_k8s_reg_events", type="Pods", event="updatesame") >= 20)
 
     asyncio.run(story())
+
+
+def scraped(server, name, **labels):
+    return server.instruments.metrics.registry.get_sample_value(name, labels) or 0
 
 
 SERVE = "from pilotpy.cli import main; main()"

@@ -28,6 +28,28 @@ def test_a_port_that_nobody_serves_has_no_endpoints():
     assert places(World(kube_service("shop", "web"), endpoint_slice("shop", "web", "10.1.0.1")), "other") == []
 
 
+def test_names_among_the_endpoints_are_passed_over_and_told_once():
+    world = World(
+        endpoint_slice("shop", "web", "10.1.0.1"),
+        """
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: web}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}, {name: other, port: 81}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: shop, name: web-names, labels: {kubernetes.io/service-name: web}}
+addressType: FQDN
+endpoints: [{addresses: [backend.example]}]
+ports: [{name: http, port: 80}]
+""",
+    )
+    assert places(world) == [("10.1.0.1", 8080)]
+    notes = {note for port in ("http", "other") for note in world.engine.notes(endpoints, WEB, port)}
+    assert [(note.code, note.ref.name) for note in notes] == [("PP0008", "web-names")]
+
+
 def test_the_pod_behind_an_address_says_the_rest():
     world = World(
         kube_service("shop", "web"),

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from random import Random
+from typing import Any
 
-from pilotpy.model.resource import Finding, Ref, Severity
+from pilotpy.model.kubernetes import EndpointSlice
+from pilotpy.model.resource import Finding, Ref, Resource, Severity
 from pilotpy.ops.logs import fields
 from pilotpy.schema import codes
 from pilotpy.sources.change import Change
@@ -74,6 +77,15 @@ class Cluster:
         found = [finding for kind in self._all for finding in kind.findings]
         return (*found, *self._settings.findings)
 
+    @property
+    def endpoints_without_pods(self) -> int:
+        """How many addresses there are, of Pods that nothing was told of; 0 before all is known."""
+        if not self.is_synced:
+            return 0
+        pods = {ref for kind in self._all if kind.collection.kind == "Pod" for ref in kind.objects}
+        slices = (one for kind in self._all if kind.collection.kind == "EndpointSlice" for one in kind.objects.values())
+        return sum(podless(one, pods) for one in slices)
+
     async def watch(self) -> AsyncIterator[list[Change]]:
         """All that there is, once all of it is known; then what changes, for ever. A batch may be empty."""
         tasks = [
@@ -134,6 +146,10 @@ class _Kind:
         unheard = (_unheard(self.collection, self._trouble),) if self._trouble else ()
         return (*self._mirror.findings, *unheard)
 
+    @property
+    def objects(self) -> Mapping[Ref, Resource[Any]]:
+        return self._mirror.objects
+
     def listed(self, objects: list[Read]) -> None:
         self._clear()
         self._tell(self._mirror.replace(objects))
@@ -156,6 +172,17 @@ class _Kind:
         if self._trouble is not None:
             self._trouble = None
             self._stir()
+
+
+def podless(piece: Resource[EndpointSlice], pods: AbstractSet[Ref]) -> int:
+    """How many addresses of a slice are those of Pods that are not among some."""
+    targets = ((one, one.target_ref) for one in piece.spec.endpoints)
+    named = ((one, target) for one, target in targets if target is not None and target.kind == "Pod")
+    return sum(
+        len(one.addresses)
+        for one, target in named
+        if Ref("Pod", target.namespace or piece.ref.namespace, target.name) not in pods
+    )
 
 
 def _unheard(collection: Collection, trouble: Trouble) -> Finding:

@@ -6,7 +6,7 @@ in for by what shuts them; findings say so. What reads the same as before is no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -41,6 +41,11 @@ class Mirror:
 
     def __len__(self) -> int:
         return len(self._objects)
+
+    @property
+    def objects(self) -> Mapping[Ref, Resource[Any]]:
+        """All of them."""
+        return self._objects
 
     @property
     def findings(self) -> tuple[Finding, ...]:

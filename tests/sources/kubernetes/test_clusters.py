@@ -9,9 +9,10 @@ from random import Random
 
 import pytest
 
-from pilotpy.sources.kubernetes.clusters import Clusters, Follow
+from pilotpy.sources.kubernetes.clusters import Clusters
 from pilotpy.sources.kubernetes.collection import REMOTE
 from pilotpy.sources.kubernetes.connection import connected
+from pilotpy.sources.kubernetes.member import Follow
 from pilotpy.sources.kubernetes.room import GENEROUS
 from tests.sources.following import Follower
 from tests.sources.kubernetes.server import Server, listing
