@@ -19,8 +19,9 @@ from pilotpy.mesh.hosts import is_address, kubernetes_name
 from pilotpy.mesh.kinds import NODES, SERVICES, SERVICES_ELSEWHERE
 from pilotpy.mesh.networks import NETWORK, written_networks
 from pilotpy.model.kubernetes import KubeService, Node
-from pilotpy.model.mesh_networks import IstioNetworkGateway
+from pilotpy.model.mesh_networks import MESH_NETWORKS, Network
 from pilotpy.model.resource import Finding, Resource, Severity
+from pilotpy.schema.paths import below
 
 PORT: Final = 15443  # of gateways that say nothing else
 
@@ -124,25 +125,31 @@ def named_gateways(q: Asking) -> tuple[NetworkGateway, ...]:
                 port = _port(q, service)
                 found.update(_through(q, service, str(network), port, home) if port else ())
     for name, network in q(written_networks):
-        registries = sorted({one.from_registry for one in network.endpoints if one.from_registry})
-        for gateway in network.gateways:
-            for registry in registries if gateway.registry_service_name else ():
-                found.update(_registered(q, gateway, name, registry))
+        for number, gateway in enumerate(network.gateways):
+            if gateway.registry_service_name:
+                services = _registered(q, gateway.registry_service_name, network)
+                if not services:
+                    q.note(_unknown(gateway.registry_service_name, name, number))
+                # What a Service says of itself by a label counts before this.
+                unlabelled = (service for service in services if NETWORK not in service.meta.labels)
+                found.update(one for service in unlabelled for one in _through(q, service, name, gateway.port, home))
     return tuple(sorted(found))
 
 
-def _registered(q: Asking, gateway: IstioNetworkGateway, network: str, registry: str) -> Iterator[NetworkGateway]:
-    """Yield the gateways that a Service of a cluster is, as MeshNetworks says; its own label would say otherwise."""
-    name = kubernetes_name(gateway.registry_service_name or "")
+def _registered(q: Asking, host: str, network: Network) -> list[Resource[KubeService]]:
+    """Return the Services of a host name in the clusters that are on a network, sorted by cluster."""
+    name = kubernetes_name(host)
     if name is None:
-        return
+        return []
+    registries = sorted({one.from_registry for one in network.endpoints if one.from_registry})
     home = q(home_cluster)
-    if registry == home:
-        service = q.get(SERVICES, *name)
-    else:
-        service = q.get(SERVICES_ELSEWHERE, name.namespace, in_cluster(q, name.name, registry))
-    if service is not None and NETWORK not in service.meta.labels:
-        yield from _through(q, service, network, gateway.port, home)
+    found = [
+        q.get(SERVICES, *name)
+        if registry == home
+        else q.get(SERVICES_ELSEWHERE, name.namespace, in_cluster(q, name.name, registry))
+        for registry in registries
+    ]
+    return [service for service in found if service is not None]
 
 
 def _through(q: Asking, service: Resource[KubeService], network: str, port: int, home: str) -> Iterator[NetworkGateway]:
@@ -209,10 +216,22 @@ def _unreachable(service: Resource[KubeService], network: str) -> Finding:
     )
 
 
+def _unknown(host: str, network: str, number: int) -> Finding:
+    return Finding(
+        code="PP0311",
+        severity=Severity.WARNING,
+        message=f"No Service {host} is known in a cluster of network {network}: it is no gateway",
+        ref=MESH_NETWORKS,
+        field=f"{below('networks', network)}.gateways[{number}].registryServiceName",
+        hint="Write it as NAME.NAMESPACE.svc.cluster.local, and its cluster as fromRegistry among the endpoints",
+    )
+
+
 def _unresolved(gateway: NetworkGateway) -> Finding:
     return Finding(
         code="PP0308",
         severity=Severity.WARNING,
         message=f"Gateway {gateway.address} of network {gateway.network} has no address that is known",
-        hint="See that its name resolves; until then endpoints behind it are sent to as if no gateway were needed",
+        hint="See that its name resolves where a control plane runs (an analysis asks no name server); until then "
+        "endpoints behind it are sent to as if no gateway were needed",
     )

@@ -158,6 +158,26 @@ def test_mesh_networks_name_a_service_of_a_cluster(registry, count):
     assert all((one.network, one.cluster) == ("far", "east") for one in there)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(REGISTERED % "Kubernetes", id="one that is not there"),
+        pytest.param((REGISTERED % "Kubernetes").replace(".svc.cluster.local", ""), id="half a name"),
+        pytest.param((REGISTERED % "Kubernetes").replace("[{fromRegistry: Kubernetes}]", "[]"), id="no cluster"),
+    ],
+)
+def test_mesh_networks_that_name_a_service_nobody_knows_are_told(written):
+    other = gateway("x", "203.0.113.6", name="other").replace("topology.istio.io/network: x", "a: b")
+    (told,) = World(other, networks(written)).engine.notes(gateways)
+    assert (told.code, told.field) == ("PP0311", "networks.far.gateways[0].registryServiceName")
+
+
+def test_mesh_networks_that_name_a_service_with_a_label_of_its_own_say_nothing():
+    world = World(gateway("near", "203.0.113.6"), networks(REGISTERED % "Kubernetes"))
+    assert [one.network for one in world.engine.ask(gateways)] == ["near"]
+    assert not world.engine.notes(gateways)
+
+
 def test_a_name_is_what_it_was_resolved_to():
     world = World(networks(ADDRESSED % "gw.example"))
     asking = world.engine.ask
