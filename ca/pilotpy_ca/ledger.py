@@ -1,7 +1,8 @@
 """What was issued, to whom, with which roots: the evidence that a rotation waits for, and what a revocation needs.
 
-A holder is one proxy, named `<pod>.<namespace>` where the caller's token tells. Its next certificate replaces the one
-before. Where no holder is known, each certificate counts until it ends: it may be in use, so it is taken to be.
+A holder is one proxy, named `<pod>.<namespace>` where the caller's token tells (a Pod of another cluster is
+`<pod>@<cluster>`: one here may be called alike). Its next certificate replaces the one before. Where no holder is
+known, each certificate counts until it ends: it may be in use, so it is taken to be.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from pilotpy.sources.kubernetes.wire import Wire
 
 _LOG: Final = logging.getLogger("pilotpy.secrets")
 _PATH: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_LARGEST: Final = 1 << 20  # bytes of a review: other clusters may mean no good
 _PATIENCE: Final = timedelta(seconds=4)
 _PAUSES: Final = timedelta(milliseconds=250), timedelta(seconds=30)  # after a first failure; at most
 
@@ -126,7 +127,7 @@ class AccessReviews:
             "resourceAttributes": {"namespace": namespace, "verb": "list", "resource": "secrets"},
         }
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        answer = await server.ask("POST", _PATH, review, patience=_PATIENCE)
+        answer = await server.ask("POST", _PATH, review, patience=_PATIENCE, largest=_LARGEST)
         try:
             status = msgspec.json.decode(answer, type=_Review).status
         except msgspec.DecodeError as error:

@@ -28,6 +28,8 @@ AUDIENCES: Final = frozenset({AUDIENCE})
 _PATH: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
 _GROUP: Final = "system:serviceaccounts"
 _POD: Final = "authentication.kubernetes.io/pod-"
+_LONGEST_NAME: Final = 253
+_LARGEST: Final = 1 << 20  # bytes of a review: other clusters may mean no good
 _PATIENCE: Final = timedelta(seconds=4)
 _PAUSES: Final = (0.2, 0.8)  # seconds before the second and the third try; a caller waits for 10 at most
 
@@ -91,7 +93,8 @@ class TokenReviews:
             identity = SpiffeId.of(self._trust_domain(), namespace, account)
         except ValueError as error:
             raise TokenError(str(error)) from None
-        holder, details = _pod(user.extra or {}, namespace)
+        place = "" if server is self._servers("") else f"@{credentials.cluster}"
+        holder, details = _pod(user.extra or {}, namespace, place)
         return Caller((str(identity),), self.name, holder, details | {"cluster": credentials.cluster})
 
     async def _reviewed(self, server: Connection, token: str) -> _Status:
@@ -103,7 +106,7 @@ class TokenReviews:
         }
         for pause in (*_PAUSES, None):
             try:
-                answer = await server.ask("POST", _PATH, review, patience=_PATIENCE)
+                answer = await server.ask("POST", _PATH, review, patience=_PATIENCE, largest=_LARGEST)
                 return msgspec.json.decode(answer, type=_Review).status
             except msgspec.DecodeError as error:
                 raise TokenError(f"the API server answered no review: {error}") from None
@@ -115,10 +118,14 @@ class TokenReviews:
         raise AssertionError("the last try answers or raises")
 
 
-def _pod(extra: Mapping[str, tuple[str, ...] | None], namespace: str) -> tuple[str, dict[str, str]]:
-    """The proxy of the Pod that a token is bound to, and what else is known of it; nothing if it is bound to none."""
+def _pod(extra: Mapping[str, tuple[str, ...] | None], namespace: str, place: str) -> tuple[str, dict[str, str]]:
+    """The proxy of the Pod that a token is bound to, and what else is known of it; nothing if it is bound to none.
+
+    Pods of other clusters go by other names, as `sources.kubernetes.foreign` gives them: one there may be called as one
+    here, and its API server may say what it likes.
+    """
     names, uids = (extra.get(_POD + key) or () for key in ("name", "uid"))
-    if len(names) != 1 or not names[0]:
+    if len(names) != 1 or not 0 < len(names[0]) <= _LONGEST_NAME:
         return "", {}
     details = {"pod": names[0]} | ({"uid": uids[0]} if len(uids) == 1 else {})
-    return f"{names[0]}.{namespace}", details
+    return f"{names[0]}{place}.{namespace}", details
