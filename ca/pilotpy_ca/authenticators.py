@@ -6,9 +6,11 @@ Source: security/pkg/server/ca/authenticate of istio/istio.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from cryptography import x509
 
@@ -19,6 +21,8 @@ from pilotpy_ca.jwt import MAX_TOKEN, Claims, VerifyingKey, verified, verifying_
 from pilotpy_ca.leaf import names_of
 from pilotpy_ca.spiffe import SpiffeId
 from pilotpy_ca.tokens import AUDIENCE, TokenIssuer
+
+_PATIENCE: Final = 5.0  # seconds that it may take to find out whose proxy a caller is
 
 
 class Peer(NamedTuple):
@@ -71,17 +75,18 @@ async def with_holder(
 ) -> Caller:
     """The caller with its proxy, if that is known or any authenticator knows it of one with these names.
 
-    The certificate that it showed may be by another replica, and its token tells for which Pod it is.
+    The certificate that it showed may be by another replica, and its token tells for which Pod it is. Nobody is refused
+    for that this takes too long: it has proved already who it is.
     """
     if caller.holder or not credentials.token:
         return caller
-    for authenticator in authenticators:
-        try:
-            found = await authenticator.caller(credentials, now)
-        except Unauthenticated:
-            continue
-        if found.holder and found.identities == caller.identities:
-            return caller._replace(holder=found.holder, details=found.details)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            for authenticator in authenticators:
+                with suppress(Unauthenticated):
+                    found = await authenticator.caller(credentials, now)
+                    if found.holder and found.identities == caller.identities:
+                        return caller._replace(holder=found.holder, details=found.details)
     return caller
 
 

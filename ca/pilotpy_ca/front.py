@@ -156,6 +156,7 @@ class Front:
         loop = asyncio.get_running_loop()
         handshakes = asyncio.Semaphore(self._limits.handshakes)
         while True:
+            await asyncio.sleep(0)  # where many wait, neither of the next two gives anybody else a turn
             await handshakes.acquire()
             try:
                 accepted, address = await loop.sock_accept(listener)
@@ -170,6 +171,7 @@ class Front:
                 accepted.close()
                 handshakes.release()
                 continue
+            self._shaking[address[0]] += 1  # from here on: many may be accepted before any of these tasks begins
             task = asyncio.create_task(self._serve(accepted, address, handshakes.release))
             self._tasks.add(task)
             self._open[address[0]] += 1
@@ -196,7 +198,6 @@ class Front:
         outer, inner = _End(), _End()
         outer.other, inner.other = inner, outer
         host, where = address[0], f"{address[0]}:{address[1]}"
-        self._shaking[host] += 1
         try:
             try:
                 certificate = await self._shake_hands(accepted, outer)

@@ -65,9 +65,9 @@ def certificate_handler(
                 async with asyncio.timeout(_PATIENCE):
                     credentials = credentials_of(context.invocation_metadata() or (), peer)
                     caller = await authenticated(authenticators, credentials, clock())
-                    caller = await with_holder(caller, authenticators, credentials, clock())
             except (Unauthenticated, TimeoutError) as error:
                 raise service.unauthenticated(str(error) or "the authenticators took too long") from None
+            caller = await with_holder(caller, authenticators, credentials, clock())
             service.admit(caller, clock())
             if elsewhere is not None:
                 granted = await elsewhere(request, caller, clock())

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
+import socket
 import ssl
 import tempfile
 from datetime import timedelta
@@ -111,6 +113,38 @@ def test_those_who_never_finish_a_handshake_are_closed_and_shut_nobody_out():
             good = await asyncio.open_connection(*address, ssl=client(kept), server_hostname=NAME)
             for _, writer in [*slow, good]:
                 writer.close()
+
+    played(play)
+
+
+def test_who_connects_many_times_at_once_takes_no_more_handshakes_than_one_by_one():
+    async def play():
+        limits = {"handshakes": 32, "handshakes_per_address": 4, "handshake": timedelta(seconds=20)}
+        async with tls(**limits) as (front, kept, address):
+            crowd = contextlib.ExitStack()
+            for _ in range(24):  # none is accepted meanwhile
+                crowd.enter_context(socket.create_connection(address))
+            with crowd:
+                await until(lambda: front.refused == 20)
+                source = {"local_addr": ("127.0.0.2", 0), "server_hostname": NAME}
+                good = await asyncio.open_connection(*address, ssl=client(kept), **source)
+                good[1].close()
+
+    played(play)
+
+
+def test_others_have_their_turn_while_a_crowd_is_turned_away():
+    async def play():
+        async with tls(handshakes_per_address=1) as (front, _, address):
+            crowd = contextlib.ExitStack()
+            for _ in range(200):
+                crowd.enter_context(socket.create_connection(address))
+            with crowd:
+                refused = [0]
+                while refused[-1] < 199:
+                    await asyncio.sleep(0)
+                    refused.append(front.refused)
+                assert max(after - before for before, after in itertools.pairwise(refused)) < 10
 
     played(play)
 

@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 from cryptography import x509
 
+from pilotpy_ca import authenticators
 from pilotpy_ca.authenticators import ClientCertificate, folder_issuer
 from pilotpy_ca.csr import new_request
 from pilotpy_ca.keys import KeyType, PrivateKey
@@ -59,8 +60,8 @@ class Scene:
 async def scene(kept=None):
     kept = kept or keeper(now=now())
     issuer = TokenIssuer(kept.token_key())
-    authenticators = [ClientCertificate(kept.authority), folder_issuer(issuer, lambda: TERMS.trust_domain)]
-    async with serving(kept, authenticators, "127.0.0.1:0", [NAME]) as running:
+    ways = [ClientCertificate(kept.authority), folder_issuer(issuer, lambda: TERMS.trust_domain)]
+    async with serving(kept, ways, "127.0.0.1:0", [NAME]) as running:
         yield Scene(kept, issuer, running)
 
 
@@ -151,6 +152,30 @@ def test_who_asks_without_end_is_turned_away_and_others_are_not(caplog):
 
     played(play)
     assert "sleep-1.default asks too often" in {record.fields_of_record.get("reason") for record in caplog.records}
+
+
+class Silent:
+    """An authenticator whose API server does not answer."""
+
+    name = "silent"
+
+    async def caller(self, credentials, now):
+        await asyncio.Event().wait()
+
+
+def test_who_proved_itself_by_its_certificate_gets_another_though_nobody_can_review_its_token(monkeypatch):
+    monkeypatch.setattr(authenticators, "_PATIENCE", 0.1)
+
+    async def play():
+        kept = keeper(now=now())
+        async with serving(kept, [ClientCertificate(kept.authority), Silent()], "127.0.0.1:0", [NAME]) as running:
+            at = Scene(kept, TokenIssuer(kept.token_key()), running)
+            chain = kept.authority.issue(new_request(at.key), [SLEEP], None, now())
+            again = leaf(await at.call(metadata=at.bearer(), identity=(list(chain.elements), at.key)))
+            (issued,) = [one for one in kept.ledger if one.serial == again.serial_number]
+            assert (issued.names, issued.holder) == ((SLEEP,), "")
+
+    played(play)
 
 
 def test_a_certificate_of_strangers_ends_the_handshake():
