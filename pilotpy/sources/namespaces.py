@@ -2,7 +2,8 @@
 
 From what the sources say to what of it the mesh is to know. Without selectors every namespace counts; objects that have
 no namespace always do. A namespace of another cluster is called <name>@<cluster>, and its labels there decide.
-Follows istiod's pkg/kube/namespace/filter.go and pkg/config/labels (istio.io/rev). No I/O.
+A revision has other names: the tags of webhooks that send Pods to it.
+Follows istiod's pkg/kube/namespace/filter.go, pkg/config/labels (istio.io/rev), pkg/revisions/tag_watcher.go. No I/O.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pilotpy.sources.change import Change, Origin
 from pilotpy.sources.mesh_settings import KEYS, MESH_CONFIG
 
 _REVISION: Final = "istio.io/rev"
+_TAG: Final = "istio.io/tag"
+_TAGGING: Final = "MutatingWebhookConfiguration"
 _NOWHERE: Final = Origin("", 0)
 _REVISED: Final = frozenset(
     {
@@ -47,6 +50,8 @@ class Namespaces:
     def __init__(self, revision: str = "") -> None:
         """`revision`: of this control plane; "" is "default"."""
         self._revision = revision or "default"
+        self._tags: dict[Ref, str] = {}  # of the webhooks that send Pods to it
+        self._names = frozenset({self._revision})  # that objects may call it by
         self._objects: defaultdict[str, dict[Ref, Resource[Any]]] = defaultdict(dict)
         self._labels: dict[str, Mapping[str, str]] = {}
         self._selectors: tuple[LabelSelector, ...] = ()
@@ -60,6 +65,8 @@ class Namespaces:
                 found += self._chosen_anew(new.spec if new else MeshConfig())
             elif ref.kind == "Namespace":
                 found += self._labelled_anew(ref.name, new.meta.labels if new else {})
+            elif ref.kind == _TAGGING:
+                found += self._tagged_anew(ref, new.meta.labels if new else {})
             home = _home(ref)
             objects = self._objects[home]
             before = objects.pop(ref, None)
@@ -82,6 +89,17 @@ class Namespaces:
         self._labels[namespace] = labels
         yield from self._turned(namespace, counted=counted)
 
+    def _tagged_anew(self, webhook: Ref, labels: Mapping[str, str]) -> Iterator[Change]:
+        self._tags.pop(webhook, None)
+        if labels.get(_REVISION) == self._revision and (tag := labels.get(_TAG)):
+            self._tags[webhook] = tag
+        before, self._names = self._names, frozenset({self._revision, *self._tags.values()})
+        turned = before ^ self._names
+        for namespace, objects in self._objects.items() if turned else ():
+            for ref, one in objects.items() if self._counts(namespace) else ():
+                if ref.kind in _REVISED and (name := one.meta.labels.get(_REVISION)) in turned:
+                    yield Change(ref, _NOWHERE, one if name in before else None, one if name in self._names else None)
+
     def _turned(self, namespace: str, *, counted: bool) -> Iterator[Change]:
         """What it changes that a namespace counts now, or no longer does."""
         counts = self._counts(namespace)
@@ -100,7 +118,8 @@ class Namespaces:
         """The object, if it is for this control plane."""
         if one is None or one.ref.kind not in _REVISED:
             return one
-        return one if one.meta.labels.get(_REVISION) in {None, "", self._revision} else None
+        name = one.meta.labels.get(_REVISION)
+        return one if not name or name in self._names else None
 
 
 def _home(ref: Ref) -> str:

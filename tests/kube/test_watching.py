@@ -82,6 +82,38 @@ def test_a_kind_comes_and_goes_with_its_definition(apiserver):
     asyncio.run(story())
 
 
+def test_a_tag_of_a_webhook_is_another_name_of_the_revision(apiserver):
+    routes = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
+    labels = {"istio.io/tag": "prod", "istio.io/rev": "default"}
+    webhook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "istio-revision-tag-prod", "labels": labels},
+    }
+
+    async def story():
+        namespace = await to_thread(apiserver.namespace)
+        route = virtual_service(namespace, "reviews", "reviews")
+        route["metadata"]["labels"] = {"istio.io/rev": "prod"}
+        other = virtual_service(namespace, "ratings", "ratings")
+        await to_thread(eventually, lambda: apiserver.admin.create(other, route))
+        async with watching(apiserver) as watcher:
+            await watcher.until(lambda: watcher.names("VirtualService", namespace) == {"ratings"})
+            await to_thread(apiserver.admin.create, webhook)
+            await watcher.until(lambda: watcher.names("VirtualService", namespace) == {"ratings", "reviews"})
+            await to_thread(apiserver.admin.patch, webhook, {"metadata": {"labels": {"istio.io/tag": None}}})
+            await watcher.until(lambda: watcher.names("VirtualService", namespace) == {"ratings"})
+
+    apiserver.admin.create(routes)
+    try:
+        asyncio.run(story())
+    finally:
+        for one in (webhook, routes):
+            if exists(apiserver, one):
+                apiserver.admin.delete(one)
+        eventually(lambda: not exists(apiserver, routes))
+
+
 def exists(apiserver, one):
     try:
         return apiserver.admin.read(one)

@@ -156,6 +156,41 @@ def test_a_change_of_revision_is_a_coming_or_a_going():
     assert not world.counting
 
 
+def webhook(name, tag, revision):
+    labels = {"istio.io/tag": tag, "istio.io/rev": revision}
+    return thing("MutatingWebhookConfiguration", "admissionregistration.k8s.io/v1", name, labels=labels)
+
+
+def test_a_tag_is_another_name_of_the_revision_that_its_webhook_sends_pods_to():
+    tagged = webhook("prod", "prod", "canary")
+    for objects in ((tagged, gateway("prod")), (gateway("prod"), tagged)):
+        world = World(*objects, revision="canary")
+        assert gateway("prod").ref in world.counting
+        world.put(webhook("prod", "prod", "default"))
+        assert gateway("prod").ref not in world.counting, "it was moved to another revision"
+        world.put(tagged)
+        assert gateway("prod").ref in world.counting
+        world.remove(tagged)
+        assert gateway("prod").ref not in world.counting
+
+
+def test_a_tag_of_two_webhooks_stays_until_both_are_gone():
+    one, two = (webhook(name, "prod", "canary") for name in ("one", "two"))
+    world = World(one, two, gateway("prod"), revision="canary")
+    world.remove(one)
+    assert gateway("prod").ref in world.counting
+    world.remove(two)
+    assert gateway("prod").ref not in world.counting
+
+
+def test_a_tag_brings_in_nothing_of_namespaces_that_are_not_discovered():
+    world = World(mesh("[{matchLabels: {mesh: 'yes'}}]"), namespace("shop"), gateway("prod"))
+    world.put(webhook("prod", "prod", "default"))
+    assert gateway("prod").ref not in world.counting
+    world.put(namespace("shop", mesh="yes"))
+    assert gateway("prod").ref in world.counting
+
+
 def test_a_service_is_for_all_revisions():
     assert World(thing("Service", "v1", "web", "shop", {"istio.io/rev": "canary"})).services == {"shop"}
 

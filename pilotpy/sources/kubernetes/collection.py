@@ -16,6 +16,7 @@ import msgspec
 
 from pilotpy.model.gateway_api_references import GROUP as GATEWAY_API
 from pilotpy.model.resource import Finding, Meta, Resource, Severity
+from pilotpy.model.webhook import MutatingWebhookConfiguration
 from pilotpy.schema import codes
 from pilotpy.schema.admission import admitted
 from pilotpy.schema.closed import closed
@@ -117,6 +118,11 @@ def _all_of(group: str, versions: tuple[str, ...], kinds: dict[str, str], *, def
     ]
 
 
+def _tagging(text: bytes | msgspec.Raw) -> Resource[Any]:
+    about = named(text).metadata
+    return Resource(about.ref("MutatingWebhookConfiguration"), about.meta(), MutatingWebhookConfiguration())
+
+
 COLLECTIONS: Final = (
     _core("Namespace", "namespaces"),
     _core("Node", "nodes"),
@@ -131,6 +137,16 @@ COLLECTIONS: Final = (
         "Secret",
         "secrets",
         field_selector="type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token",
+    ),
+    # Of webhooks, only which revision a tag stands for.
+    Collection(
+        "MutatingWebhookConfiguration",
+        "admissionregistration.k8s.io",
+        ("v1",),
+        "mutatingwebhookconfigurations",
+        _checked("MutatingWebhookConfiguration", _tagging),
+        label_selector="istio.io/tag",
+        named_only=True,
     ),
     *_all_of("networking.k8s.io", ("v1",), {"Ingress": "ingresses", "IngressClass": "ingressclasses"}, defined=False),
     *_all_of(

@@ -13,7 +13,9 @@ from typing import Final
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.kubernetes.collection import Collection
 
-_OF_NO_NAMESPACE: Final = frozenset({"Namespace", "Node", "GatewayClass", "IngressClass"})
+_OF_NO_NAMESPACE: Final = frozenset(
+    {"Namespace", "Node", "GatewayClass", "IngressClass", "MutatingWebhookConfiguration"}
+)
 _OF_THE_SYSTEM: Final = frozenset({"ConfigMap", "Secret"})
 
 
