@@ -73,7 +73,7 @@ def narrowed(place: Place, needs: frozenset[str]) -> Place:
         cluster=place.cluster if topology.CLUSTER in needs else Place().cluster,
         node=place.node if topology.NODE in needs else "",
         labels=tuple(pair for pair in place.labels if pair[0] in needs),
-        lacks=place.lacks if topology.NETWORK in needs else frozenset(),
+        lacks=place.lacks if topology.NETWORK in needs else Place().lacks,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pilotpy.engine import Asking, Index, query
-from pilotpy.mesh.clusters import home_cluster, parted
+from pilotpy.mesh.clusters import are_several, home_cluster, parted
 from pilotpy.mesh.hosts import is_address
 from pilotpy.mesh.kinds import ENDPOINT_SLICES, ENDPOINTS
 from pilotpy.mesh.networks import Site, site
@@ -89,7 +89,8 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
             continue
         yield from _of_slice(q, found, port, piece)
     with_pieces = {parted(piece.ref.name)[1] for piece in pieces}
-    for older in q.by(ENDPOINTS_BY_SERVICE, (namespace, name)):
+    # Where there is one cluster, pieces say it all: its Endpoints need not be looked for.
+    for older in q.by(ENDPOINTS_BY_SERVICE, (namespace, name)) if not pieces or q(are_several) else ():
         cluster = parted(older.ref.name)[1]
         if cluster not in with_pieces:
             yield from _older(q, found, port, older.spec, cluster)

@@ -83,6 +83,8 @@ def test_clusters_on_different_networks_may_have_the_same_addresses():
 
 def test_the_older_endpoints_of_one_cluster_stand_beside_the_slices_of_another():
     older = """
+{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+---
 apiVersion: v1
 kind: Endpoints
 metadata: {name: web, namespace: shop}
