@@ -22,9 +22,11 @@ from pilotpy_ca.rate import RateLimit
 SERVICE: Final = "istio.v1.auth.IstioCertificateService"
 METHOD: Final = "CreateCertificate"
 _LONGEST_SECONDS: Final = timedelta.max // timedelta(seconds=1)
-# Of one proxy; or of all of a service account's, where proxies are not known. An agent that is well asks twice a day.
 _AT_ONCE: Final = 500
-_PER_SECOND: Final = 50.0
+# Of one proxy, in the life of a certificate: an agent that is well asks for two. All are remembered until they end, and
+# told to other replicas, so that one proxy without bounds would take the room of all.
+_IN_A_LIFE: Final = 1000
+_PER_SECOND: Final = 50.0  # of all proxies of a service account together, where it is not known which is which
 # Whether a caller may have a certificate for another identity: ztunnel, for the pods of its node.
 Impersonation = Callable[[Caller, str], bool]
 
@@ -68,7 +70,8 @@ class CertificateService:
         self._authority = authority
         self.counts = counts if counts is not None else Counts()
         self._impersonation = impersonation
-        self.limit = RateLimit(_AT_ONCE, _PER_SECOND)
+        self.limit = RateLimit(_AT_ONCE, _IN_A_LIFE / authority.terms.default_life.total_seconds())  # of a proxy
+        self.shared_limit = RateLimit(_AT_ONCE, _PER_SECOND)  # of a service account
 
     def unauthenticated(self, reason: str) -> Refused:
         """What a caller gets that nobody vouches for."""
@@ -78,10 +81,12 @@ class CertificateService:
 
     def admit(self, caller: Caller, now: datetime) -> None:
         """Count a request of a caller. Raises `Refused` for one of too many."""
-        if not self.limit.admits(caller.holder or caller.identities[0], now):
+        who, limit = caller.holder, self.limit
+        if not who:
+            who, limit = ", ".join(caller.identities), self.shared_limit
+        if not limit.admits(who, now):
             self.counts.requests += 1
             self.counts.turned_away += 1
-            who = caller.holder or ", ".join(caller.identities)
             raise Refused("RESOURCE_EXHAUSTED", "too many requests, try again later", f"{who} asks too often")
 
     def create(self, request: bytes, caller: Caller, now: datetime) -> Granted:

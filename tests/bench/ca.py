@@ -20,6 +20,7 @@ from pilotpy_ca.csr import new_request
 from pilotpy_ca.keeper import Keeper, Source
 from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_ca.ledger_file import LedgerFile
+from pilotpy_ca.rate import RateLimit
 from pilotpy_ca.server import serving
 from pilotpy_ca.service import METHOD, SERVICE, CertificateService
 from pilotpy_ca.storage import FolderStorage
@@ -88,6 +89,7 @@ async def served(folder: Path) -> list[Row]:
     chain = kept.authority.issue(new_request(key), [IDENTITY], None, datetime.now(UTC))
     token = issuer.token(Workload("default", "bench", "bench-1"), datetime.now(UTC))
     async with serving(kept, authenticators, "127.0.0.1:0", [NAME]) as running:
+        running.service.limit = running.service.shared_limit = RateLimit(1_000_000, 1_000_000.0)  # it is one proxy
         connect = _Connect(running.address, b"".join(kept.authority.roots), chain, key)
         found: list[Row] = []
         for name, act in (

@@ -1,5 +1,8 @@
 """CreateCertificate without a network: statuses for strangers, counts and reasons for operators."""
 
+from contextlib import suppress
+from datetime import timedelta
+
 import pytest
 
 from pilotpy_ca.authenticators import Caller
@@ -7,7 +10,7 @@ from pilotpy_ca.metrics import Counts, exposition, samples
 from pilotpy_ca.service import CertificateService, Refused
 from pilotpy_ca.status import endings, status
 from pilotpy_protos.istio.v1.auth import ca_pb2
-from tests.ca.scenery import CSR, DAY, HTTPBIN, NOW, SLEEP, below, keeper, root, slots
+from tests.ca.scenery import CSR, DAY, HTTPBIN, NOW, SLEEP, TERMS, below, keeper, root, slots
 
 CALLER = Caller((SLEEP,), "test", "sleep-1.default")
 
@@ -153,3 +156,29 @@ def test_a_signer_that_was_asked_for_is_told_to_the_log():
         "clusterissuers.example/a"
     )
     assert not service.create(request(), CALLER, NOW).unheeded_signer
+
+
+def admitted(service, caller, times):
+    """At how many of these times somebody may ask."""
+    found = 0
+    for at in times:
+        with suppress(Refused):
+            service.admit(caller, at)
+            found += 1
+    return found
+
+
+@pytest.mark.parametrize("speed", [1, 10_000])
+def test_one_proxy_that_asks_without_end_gets_no_more_than_there_is_room_for(speed):
+    service = CertificateService(keeper(terms=TERMS.at_speed(speed)).authority)
+    often = [NOW + DAY / speed * part / 5000 for part in range(5000)]
+    assert 500 < admitted(service, CALLER._replace(holder="sleep-1.default"), often) <= 1500
+    assert admitted(service, CALLER._replace(holder="sleep-2.default"), [NOW] * 100) == 100
+
+
+def test_all_proxies_of_a_service_account_may_start_together_where_it_is_not_known_which_is_which():
+    service = CertificateService(keeper().authority)
+    assert (
+        admitted(service, CALLER._replace(holder=""), [NOW + timedelta(seconds=part / 50) for part in range(3000)])
+        == 3000
+    )
