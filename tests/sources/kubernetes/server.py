@@ -56,8 +56,10 @@ def failure(status: int, reason: str = "", **headers: str) -> Answer:
 class Server:
     """Serves a script; what is asked after its end is never answered."""
 
-    def __init__(self, script: Iterable[Answer]) -> None:
+    def __init__(self, script: Iterable[Answer], *, of_lists: bool = False) -> None:
+        """`of_lists`: the script is of lists alone, whoever comes first; watches are silent."""
         self._script = list(script)
+        self._of_lists = of_lists
         self.asked: list[tuple[str, dict[str, str]]] = []  # paths and queries
         self.tokens: list[str] = []
         self.go_on = asyncio.Event()  # with answers that are held
@@ -89,7 +91,8 @@ class Server:
                 target = urlsplit(first.split(" ")[1])
                 self.asked.append((target.path, dict(parse_qsl(target.query))))
                 self.tokens += [one.partition(": ")[2] for one in headers if one.lower().startswith("authorization")]
-                answer = self._script.pop(0) if self._script else Answer(chunked=True, ending="stall")
+                scripted = self._script and not (self._of_lists and "watch=1" in target.query)
+                answer = self._script.pop(0) if scripted else Answer(chunked=True, ending="stall")
                 if not await self._answered(answer, writer):
                     return
         except (ConnectionError, asyncio.CancelledError):

@@ -31,7 +31,7 @@ async def others(scripts, patience=timedelta(seconds=20), count=lambda *_: None,
     async with contextlib.AsyncExitStack() as inside:
         logins = {}
         for name, script in scripts.items():
-            server = await inside.enter_async_context(Server(script).running())
+            server = await inside.enter_async_context(Server(script, of_lists=True).running())
             written = json.dumps(kubeconfig(server.url, {})).encode()
             logins[name] = base64.b64encode(written).decode()
         secret = {"metadata": {"namespace": "system", "name": "others", "resourceVersion": "1"}, "data": logins}
