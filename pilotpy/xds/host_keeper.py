@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("pilotpy.hosts")
 _LONGEST: Final = 5.0  # seconds that a question may take
+_RECORDS: Final = ("A", "AAAA")
 
 
 class Lives(NamedTuple):
@@ -82,13 +83,15 @@ class HostKeeper(Keeper[str]):
 
 
 async def looked_up(host: str, resolver: Resolver) -> Answer:
-    """The IPv4 and IPv6 addresses of a name. Raises `Unanswered` if neither question was answered."""
+    """The IPv4 and IPv6 addresses of a name. Raises `Unanswered` unless both questions
+    were answered, or one with addresses.
+    """
     from dns.exception import DNSException
     from dns.resolver import NXDOMAIN, LifetimeTimeout, NoNameservers
 
     addresses: set[str] = set()
     lives: list[float] = []
-    for kind in ("A", "AAAA"):
+    for kind in _RECORDS:
         try:
             found = await resolver.resolve(host, kind, raise_on_no_answer=False, lifetime=_LONGEST, search=False)
         except NXDOMAIN:
@@ -100,7 +103,7 @@ async def looked_up(host: str, resolver: Resolver) -> Answer:
         else:
             addresses.update(str(one) for one in found.rrset or ())
             lives.append(found.chaining_result.minimum_ttl)
-    if not lives:
+    if not addresses and len(lives) < len(_RECORDS):
         raise Unanswered("no name server answers")
     return Answer(tuple(sorted(addresses)), timedelta(seconds=min(lives)))
 

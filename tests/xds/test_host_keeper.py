@@ -32,7 +32,7 @@ LONG = timedelta(hours=2)
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers over UDP: TTL and addresses by type, or a code; of other names it knows that there are none."""
+    """Answers over UDP: TTL and addresses, or a code, by type or for all; other names there are none, it says."""
 
     def __init__(self, **known):
         self.known = {f"{name.replace('_', '.')}.": answers for name, answers in known.items()}
@@ -49,8 +49,8 @@ class NameServer(asyncio.DatagramProtocol):
         records = self.known.get(str(asked.name))
         if records is None:
             reply.set_rcode(dns.rcode.NXDOMAIN)
-        elif isinstance(records, int):
-            reply.set_rcode(records)
+        elif isinstance(code := records if isinstance(records, int) else records.get(asked.rdtype.name), int):
+            reply.set_rcode(code)
         elif asked.rdtype.name in records:
             reply.answer.append(
                 dns.rrset.from_text(
@@ -93,6 +93,15 @@ async def test_what_is_not_answered_is_told(host):
     async with name_server(gw_example=int(dns.rcode.SERVFAIL)) as (_, resolver):
         with pytest.raises(Unanswered):
             await looked_up(host, resolver)
+
+
+@asynchronous
+async def test_half_an_answer_is_no_word_on_whether_there_are_addresses():
+    async with name_server(gw_example={"A": int(dns.rcode.SERVFAIL)}) as (_, resolver):
+        with pytest.raises(Unanswered):
+            await looked_up("gw.example", resolver)
+    async with name_server(gw_example={"A": (60, "203.0.113.1"), "AAAA": int(dns.rcode.SERVFAIL)}) as (_, resolver):
+        assert (await looked_up("gw.example", resolver)).addresses == ("203.0.113.1",)
 
 
 class Told:
