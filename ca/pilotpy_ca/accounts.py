@@ -8,7 +8,7 @@ what it gives from then on is by that signer and comes with those roots. So what
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -69,14 +69,14 @@ def account(ledger: Ledger) -> bytes:
     return zlib.compress(msgspec.json.encode(told))
 
 
-def merged(accounts: Iterable[bytes]) -> Ledger:
-    """One ledger of several accounts: of a holder's certificates the latest counts, whoever gave it.
+def merged(accounts: Mapping[str, bytes]) -> Ledger:
+    """One ledger of several replicas' accounts: of a holder's certificates the latest counts, whoever gave it.
 
-    Raises `StorageError` for what is no account.
+    Raises `StorageError` for what is no account; it names the replica.
     """
     ledger, unused = Ledger(), []
-    found = [_read(one) for one in accounts]
-    lines = [line for told in found for line in _lines(told)]
+    found = [_read(name, one) for name, one in accounts.items()]
+    lines = [line for told in found for line in told.lines]
     for one, in_use in sorted(lines, key=lambda line: line[0].begins):
         ledger.add(one)
         if not in_use:
@@ -84,8 +84,7 @@ def merged(accounts: Iterable[bytes]) -> Ledger:
     ledger.revoked(unused)
     for told in found:
         for holder, held in told.reported.items():
-            if held < len(told.roots):
-                ledger.report(holder, ledger.reported.get(holder, frozenset()).union(told.roots[held]))
+            ledger.report(holder, ledger.reported.get(holder, frozenset()) | held)
     return ledger
 
 
@@ -107,22 +106,22 @@ class Told(NamedTuple):
         return tuple(f"replica {name}" for name, one in sorted(self.standings.items()) if not one.told or behind(one))
 
 
-def _read(told: bytes) -> _Account:
+class _Read(NamedTuple):
+    lines: list[tuple[Issued, bool]]  # the certificates, and whether each may be in use
+    reported: dict[str, frozenset[str]]
+
+
+def _read(name: str, told: bytes) -> _Read:
     unpacking = zlib.decompressobj()
     try:
-        text = unpacking.decompress(told, _LONGEST)
-        return msgspec.json.decode(text, type=_Account)
-    except (zlib.error, msgspec.DecodeError) as error:
-        raise StorageError(f"not an account of a replica: {error}") from None
+        found = msgspec.json.decode(unpacking.decompress(told, _LONGEST), type=_Account)
+        roots = [frozenset(held) for held in found.roots]
+        lines = [(_issued(line, found.signers, roots), line.in_use) for line in found.certificates]
+        return _Read(lines, {holder: roots[held] for holder, held in found.reported.items()})
+    except (zlib.error, msgspec.DecodeError, LookupError, ValueError, ArithmeticError, OSError) as error:
+        raise StorageError(f"what replica {name} has told is not an account: {error}") from None
 
 
-def _lines(told: _Account) -> Iterator[tuple[Issued, bool]]:
-    """The certificates of an account, and whether each may be in use. Raises `StorageError`."""
-    roots = [frozenset(held) for held in told.roots]
-    try:
-        for line in told.certificates:
-            begins, ends = (datetime.fromtimestamp(at, UTC) for at in (line.begins, line.ends))
-            signer, serial = told.signers[line.signer], int(line.serial, 16)
-            yield Issued(serial, signer, line.names, line.holder, begins, ends, roots[line.roots]), line.in_use
-    except (IndexError, ValueError, OverflowError) as error:
-        raise StorageError(f"not an account of a replica: {error}") from None
+def _issued(line: _Line, signers: Sequence[str], roots: Sequence[frozenset[str]]) -> Issued:
+    begins, ends = (datetime.fromtimestamp(at, UTC) for at in (line.begins, line.ends))
+    return Issued(int(line.serial, 16), signers[line.signer], line.names, line.holder, begins, ends, roots[line.roots])

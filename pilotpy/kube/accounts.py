@@ -26,13 +26,13 @@ from pilotpy_ca.accounts import Standing, Told, account, merged
 from pilotpy_ca.clock import Clock
 from pilotpy_ca.errors import StorageError
 from pilotpy_ca.keeper import Keeper
-from pilotpy_ca.ledger import Ledger
 
 ACCOUNTS: Final = "istio-ca-accounts"
 REPLICAS: Final = "istio-ca-replicas"
 
 _LOG: Final = logging.getLogger("pilotpy.accounts")
 _LOOK: Final = 1.0  # seconds between looks whether there is anything to tell: that asks nobody
+_LATE: Final = timedelta(days=1)  # that the clock of who leads may be ahead
 _NOT_FOUND, _CONFLICT = 404, 409
 _MERGE: Final = "application/merge-patch+json"
 _TOO_LONG: Final = frozenset({413, 422})
@@ -60,7 +60,7 @@ class Written(NamedTuple):
 
     def told(self) -> Told:
         """What it says. Raises `StorageError`."""
-        return Told(self.standings, merged(self.accounts.values()))
+        return Told(self.standings, merged(self.accounts))
 
 
 def config_map_path(namespace: str, name: str = "") -> str:
@@ -242,14 +242,10 @@ class Accounts:
         if silent:
             _LOG.warning("replicas are gone", extra=fields(names=silent))
             await self._write(REPLICAS, "data", dict.fromkeys(silent))
-        spent = [name for name in found.accounts.keys() - found.standings.keys() if self._has_ended(found, name)]
-        if spent:
-            await self._write(ACCOUNTS, "binaryData", dict.fromkeys(spent))
-
-    def _has_ended(self, found: Written, name: str) -> bool:
-        ledger: Ledger = merged([found.accounts[name]])
-        # As long as that ago, in case that our clock is ahead.
-        return all(one.ends + timedelta(days=1) <= self._clock() for one in ledger)
+        for name in found.accounts.keys() - found.standings.keys():
+            left = await asyncio.to_thread(merged, {name: found.accounts[name]})  # there may be thousands
+            if all(one.ends <= self._clock() - _LATE for one in left):
+                await self._write(ACCOUNTS, "binaryData", {name: None})
 
     async def _write(self, name: str, field: str, keys: Mapping[str, str | None]) -> None:
         await write(self._connection, self._namespace, name, {field: dict(keys)})

@@ -1,7 +1,9 @@
 """What replicas tell each other of who has which certificate, and what a rotation makes of it."""
 
+import zlib
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from pilotpy_ca.accounts import Standing, Told, account, merged
@@ -17,14 +19,14 @@ def issued(serial, holder, at=NOW, signer="old", roots=(OLD,)):
 
 
 def told(*ledgers, **standings):
-    return Told(standings, merged(map(account, ledgers)))
+    return Told(standings, merged({str(number): account(ledger) for number, ledger in enumerate(ledgers)}))
 
 
 def test_an_account_holds_all_that_its_ledger_does():
     ledger = Ledger([issued(1, "a.x"), issued(2, "b.x", signer="new", roots=(OLD, NEW)), issued(3, "")])
     ledger.report("a.x", {OLD, NEW})
     ledger.gone("b.x")
-    again = merged([account(ledger.copied())])
+    again = merged({"one": account(ledger.copied())})
     assert list(again) == list(ledger)
     assert again.reported == ledger.reported
     for root in (OLD, NEW):
@@ -71,12 +73,28 @@ def test_a_replica_holds_a_rotation_up_that(standing, lacks, relies):
     assert found.relying("old") == (("replica two",) if relies else ())
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"hello", account(Ledger([issued(1, "a.x")]))[:-9]], ids=["empty", "text", "cut"]
-)
-def test_what_is_no_account_is_refused(text):
-    with pytest.raises(StorageError, match="not an account"):
-        merged([text])
+def packed(roots=(), certificates=(), reported=None):
+    told = {"signers": ["old"], "roots": roots, "certificates": certificates, "reported": reported or {}}
+    return zlib.compress(msgspec.json.encode(told))
+
+
+NO_ACCOUNTS = [
+    pytest.param(b"", id="empty"),
+    pytest.param(b"hello", id="text"),
+    pytest.param(account(Ledger([issued(1, "a.x")]))[:-9], id="cut"),
+    pytest.param(packed(reported={"a.x": 0}), id="trust in roots that it does not list"),
+    pytest.param(packed([[OLD]], reported={"a.x": -7}), id="trust in roots before the first"),
+    pytest.param(packed([[OLD]], [["1", [SLEEP], "a.x", 0, 0, 1, 0, True]]), id="a signer that it does not list"),
+    pytest.param(packed([[OLD]], [["1", [SLEEP], "a.x", 0, 1 << 60, 0, 0, True]]), id="an end after all times"),
+    pytest.param(packed([[OLD]], [["x", [SLEEP], "a.x", 0, 0, 0, 0, True]]), id="a number that is none"),
+    pytest.param(zlib.compress(bytes(70 << 20)), id="megabytes in kilobytes"),
+]
+
+
+@pytest.mark.parametrize("text", NO_ACCOUNTS)
+def test_what_is_no_account_is_refused_and_whose_it_is_is_told(text):
+    with pytest.raises(StorageError, match="what replica two has told is not an account"):
+        merged({"one": account(Ledger([issued(1, "a.x")])), "two": text})
 
 
 def test_an_account_takes_little_room():
