@@ -83,8 +83,9 @@ class HostKeeper(Keeper[str]):
 
 
 async def looked_up(host: str, resolver: Resolver) -> Answer:
-    """The IPv4 and IPv6 addresses of a name. Raises `Unanswered` unless both questions
-    were answered, or one with addresses.
+    """The IPv4 and IPv6 addresses of a name.
+
+    Raises `Unanswered` unless both questions were answered, or one of them with addresses.
     """
     from dns.exception import DNSException
     from dns.resolver import NXDOMAIN, LifetimeTimeout, NoNameservers
