@@ -24,12 +24,13 @@ from pilotpy.ops.endless import endless
 from pilotpy.ops.logs import fields
 from pilotpy.ops.settings import Settings
 from pilotpy.sources.kubernetes.connection import Connection
-from pilotpy.sources.kubernetes.trouble import Trouble
+from pilotpy.sources.kubernetes.trouble import Trouble, Unreachable
 from pilotpy.sources.kubernetes.wire import Metadata, Wire
 
 ANNOTATION: Final = "topology.istio.io/controlPlaneClusters"
 
 _LOG: Final = logging.getLogger("pilotpy.roots")
+_LARGEST: Final = 1 << 20  # bytes of one namespace
 _LOOK: Final = timedelta(seconds=2)  # between looks at which clusters there are: that asks nobody
 
 
@@ -115,7 +116,11 @@ class RemoteRoots:
     async def _wanted(self, connection: Connection) -> bool:
         """Whether a cluster wants the roots of us. Raises `Trouble`."""
         query = {"fieldSelector": f"metadata.name={self._namespace}"}
-        found = msgspec.json.decode(await connection.ask("GET", "/api/v1/namespaces", query=query), type=_Namespaces)
+        answer = await connection.ask("GET", "/api/v1/namespaces", query=query, largest=_LARGEST)
+        try:
+            found = msgspec.json.decode(answer, type=_Namespaces)
+        except msgspec.DecodeError as error:
+            raise Unreachable(f"not a list of namespaces: {error}") from None
         said = [(one.metadata.annotations or {}).get(ANNOTATION, "") for one in found.items or ()]
         named = {name.strip() for text in said for name in text.split(",")}
         return not named.isdisjoint({"*", self._name})
