@@ -41,6 +41,7 @@ from pilotpy.sources.kubernetes.backoff import Backoff
 from pilotpy.sources.kubernetes.connection import Connection, connected
 from pilotpy.sources.kubernetes.list_watch import Happened, Timing
 from pilotpy.sources.kubernetes.login import Login
+from pilotpy.sources.kubernetes.room import GENEROUS, UNBOUND, Bound
 from pilotpy.sources.kubernetes.trouble import Trouble
 from pilotpy.sources.namespaces import selected
 from pilotpy.xds.identity import Unreviewed
@@ -96,7 +97,7 @@ class ClusterKeys(NamedTuple):
             external = self._external(connection, server)
             authority = MeshAuthority(keeper, server, [tokens], limits=self.limits, external=external)
             followed = _Followed(keeper, connection, namespace, clock)
-            roots = _root_certificates(authority, random, connection, lease := self._lease(server, connection))
+            roots = _root_certificates(authority, random, UNBOUND, connection, lease := self._lease(server, connection))
             server.instruments.metrics.leading.labels(LEADER).set_function(lambda: lease.held)
             remote = self._remote_roots(authority, random)
             accounts = Accounts(
@@ -151,11 +152,13 @@ class ClusterKeys(NamedTuple):
         return External(CsrSigner(connection, self.signer, roots, self.terms).serving, self.signer.roots)
 
     def _remote_roots(self, authority: MeshAuthority, random: Random) -> RemoteRoots:
+        settings = authority.server.settings
+        bound = GENEROUS._replace(objects=settings.remote_cluster_objects, bytes=settings.remote_cluster_bytes)
         return RemoteRoots(
             self.elsewhere,
             partial(self._lease, authority.server),
-            partial(_root_certificates, authority, random),
-            settings=authority.server.settings,
+            partial(_root_certificates, authority, random, bound),
+            settings=settings,
             pause=self.rhythm.rest,
         )
 
@@ -249,14 +252,15 @@ def _audiences(settings: Settings) -> frozenset[str]:
 
 
 def _root_certificates(
-    authority: MeshAuthority, random: Random, connection: Connection, lease: leases.Lease
+    authority: MeshAuthority, random: Random, bound: Bound, connection: Connection, lease: leases.Lease
 ) -> RootCertificates:
     rules = Rules(
         roots=lambda: b"".join(authority.keeper.authority.roots).decode(),
         selected=lambda labels: selected(mesh_of(authority.server).discovery_selectors, labels),
         allowed=lambda: lease.held,
     )
-    return RootCertificates(connection, rules, random, authority.server.instruments.metrics.root_writes.add, Timing())
+    count = authority.server.instruments.metrics.root_writes.add
+    return RootCertificates(connection, rules, random, count, Timing(bound=bound))
 
 
 def _look_again(roots: RootCertificates, remote: RemoteRoots, _settings: object) -> None:
