@@ -255,9 +255,9 @@ class ListWatch:
         group, versions = self._collection.group, self._collection.versions
         try:
             if self._collection.defined:
-                definition = await self._connection.ask("GET", f"{_DEFINITIONS}/{self._collection.name}")
+                definition = await self._asked(f"{_DEFINITIONS}/{self._collection.name}")
                 return None if wire.definition(definition).serves(versions) else _Absence.UNREAD
-            if group and not wire.groups(await self._connection.ask("GET", _GROUPS)).serve(group, versions):
+            if group and not wire.groups(await self._asked(_GROUPS)).serve(group, versions):
                 return _Absence.UNINSTALLED
         except Refused as refused:
             if self._collection.defined and refused.status == _NOT_FOUND and refused.reason == "NotFound":
@@ -265,6 +265,9 @@ class ListWatch:
         except (Trouble, msgspec.DecodeError):
             pass
         return None
+
+    async def _asked(self, path: str) -> bytes:
+        return await self._connection.ask("GET", path, silence=self._timing.silence)
 
     @property
     def _path(self) -> str:

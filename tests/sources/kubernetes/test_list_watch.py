@@ -248,6 +248,12 @@ def test_a_list_that_does_not_begin_is_left_and_told():
     assert found == [["no answer in time"], ["all", "a"]]
 
 
+def test_a_definition_that_is_not_told_is_left_too():
+    script = [*[NOT_FOUND] * 3, Answer(chunked=True, ending="stall"), listing("4", A), SILENCE]
+    found, _ = heard(script, 2, ROUTES, timing=QUICK._replace(silence=timedelta(seconds=0.2)))
+    assert found == [["404 NotFound"], ["all", "a"]]
+
+
 LARGE = listing("4", thing("a", filling="x" * 5000))
 BOUNDS = {
     "more objects than it may have": (
