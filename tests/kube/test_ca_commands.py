@@ -263,3 +263,53 @@ async def test_the_command_line_looks_after_the_keys_of_a_cluster(apiserver):
         assert "\nwaiting to activate " in shown or "\nold " in shown
         assert (await said("revoke", "spiffe://cluster.local/ns/shop/sa/web", "--ban")).startswith("banned spiffe://")
         assert "\nbanned spiffe://cluster.local/ns/shop/sa/web" in await said("show")
+
+
+def role(system, *rules):
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"namespace": system, "name": "keys"},
+        "rules": [{"apiGroups": [""], "resources": [what], "verbs": verbs} for what, *verbs in rules],
+    }
+
+
+def bound(system):
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"namespace": system, "name": "keys"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keys"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": system, "name": "somebody"}],
+    }
+
+
+LACKING = [
+    pytest.param((), "show", "cannot get", "secrets", id="anything"),
+    pytest.param((("secrets", "get"),), "show", "cannot get", "configmaps", id="what replicas told"),
+    pytest.param((("secrets", "get"), ("configmaps", "get")), "rotate", "cannot update", "secrets", id="any writing"),
+]
+
+
+@pytest.mark.parametrize(("rules", "command", "verb", "what"), LACKING)
+@asynchronous
+async def test_who_lacks_the_right_to_is_told_which_and_nothing_is_changed(apiserver, rules, command, verb, what):
+    system = apiserver.namespace("system-")
+    apiserver.account(system, "somebody")
+    apiserver.admin.create(role(system, *rules), bound(system))
+    token = apiserver.admin.token(system, "somebody", "")
+    kubeconfig = apiserver.kubeconfig_for(f"somebody-{system}", {"token": token})
+    async with planes(apiserver, system, 1):
+        before = apiserver.admin.read(secret(system))["data"]
+        arguments = (command, "--kubernetes", "--kubeconfig", str(kubeconfig), "-n", system)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "pilotpy", "ca", *arguments, stdout=pipe, stderr=pipe, env=dict(os.environ)
+        )
+        said, why = (one.decode() for one in await process.communicate())
+        assert (process.returncode, said) == (1, "")
+        assert verb in why
+        assert what in why
+        assert "Traceback" not in why
+        assert token not in why
+        assert apiserver.admin.read(secret(system))["data"] == before
