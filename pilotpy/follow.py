@@ -61,6 +61,7 @@ async def following(
         first = await anext(changes)
         submit(server.compiler, first)
         teller = Teller(server.instruments.metrics, hear)
+        server.pages.wrong = teller.now
         teller.tell("source", source.findings)
         authority = None
         if keys is not None:

@@ -28,9 +28,13 @@ class Teller:
         self._hear = hear  # called with all findings of now
         self._now: dict[Origin, frozenset[Finding]] = dict.fromkeys(get_args(Origin), frozenset())
 
+    def now(self) -> frozenset[Finding]:
+        """All of them."""
+        return frozenset().union(*self._now.values())
+
     def tell(self, origin: Origin, findings: Iterable[Finding]) -> None:
         """These are all findings of an origin now: log those that nobody has told yet, and count."""
-        before, now = frozenset().union(*self._now.values()), frozenset(findings)
+        before, now = self.now(), frozenset(findings)
         self._now[origin] = now
         for finding in sorted(now - before, key=lambda one: (one.file, one.line, one.ref or (), one.field, one.code)):
             where = {"file": finding.file, "line": finding.line} if finding.file else {}
@@ -38,7 +42,7 @@ class Teller:
                 code=finding.code, object=str(finding.ref or ""), field=finding.field, hint=finding.hint, **where
             )
             _LOG.log(_LEVELS[finding.severity], finding.message, extra=told)
-        everything = frozenset().union(*self._now.values())
+        everything = self.now()
         self._hear(everything)
         counts = Counter(one.severity for one in everything)
         for severity in Severity:

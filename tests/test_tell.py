@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from pilotpy.follow import following
-from pilotpy.model.resource import Finding, Severity
+from pilotpy.model.resource import Finding, Ref, Severity
 from pilotpy.ops.logs import fields
 from pilotpy.ops.metrics import Metrics
 from pilotpy.ops.settings import Settings
@@ -69,3 +69,17 @@ async def test_what_compiling_notes_reaches_the_log(tmp_path):
             assert counted(served.instruments.metrics)["Error"] == 1
     finally:
         log.removeHandler(heard)
+
+
+def test_a_page_tells_all_that_is_wrong_now(tmp_path):
+    (tmp_path / "mesh.yaml").write_text(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\n"
+    )
+
+    async def findings():
+        async with following(Folder([tmp_path]), NOWHERE) as server:
+            return await server.pages.findings()
+
+    found = asyncio.run(findings())
+    assert found
+    assert {finding.ref for finding in found} == {Ref("VirtualService", "default", "x")}

@@ -39,14 +39,18 @@ def pod_lines(pods: Iterable[PodRecord]) -> Iterator[str]:
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """One line for each finding, the first few; may be none."""
-    found = list(findings)
-    for finding in found[:_MOST]:
+    """One line for each finding, the first few, one for all of a code that are about no object; may be none."""
+    alike: dict[object, list[Finding]] = {}  # a server that is gone is one thing to know, however much it is asked for
+    for finding in dict.fromkeys(findings):
+        alike.setdefault(finding if finding.ref or finding.file else finding.code, []).append(finding)
+    found = list(alike.values())
+    for finding, *rest in found[:_MOST]:
         subject = f" ({finding.ref})" if finding.ref else ""
         where = f" ({finding.file}:{finding.line})" if finding.file else ""
         field = f" ({finding.field})" if finding.field else ""
         hint = f". {finding.hint}" if finding.hint else ""
-        yield f"{finding.severity.value} [{finding.code}]{subject}{where} {finding.message}{field}{hint}"
+        more = f" (and {len(rest)} more of this kind)" if rest else ""
+        yield f"{finding.severity.value} [{finding.code}]{subject}{where} {finding.message}{field}{hint}{more}"
     if len(found) > _MOST:
         yield f"... and {len(found) - _MOST} more: pilotpy analyze"
 

@@ -55,6 +55,7 @@ class MeshPages:
     ) -> None:
         self._engine = engine
         self.clusters = clusters
+        self.wrong: Callable[[], Iterable[Finding]] = tuple  # tells all findings of now
         self._held = held  # what is kept compiled: type URLs and collections
 
     async def registryz(self) -> list[dict[str, Any]]:
@@ -115,6 +116,12 @@ class MeshPages:
             if isinstance(note, Finding):
                 found.setdefault(note.code, {})[str(note.ref or note.message)] = {"message": note.message}
         return {code: dict(sorted(found[code].items())) for code in sorted(found)}
+
+    async def findings(self) -> list[Finding]:
+        """What is wrong now: with what was written, with what became of it, with hearing of it."""
+        return sorted(
+            self.wrong(), key=lambda one: (one.ref or (), one.file, one.line, one.field, one.code, one.message)
+        )
 
     async def authorizationz(self) -> dict[str, Any]:
         """Every AuthorizationPolicy, by namespace."""

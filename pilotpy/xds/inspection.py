@@ -2,7 +2,7 @@
 
 The pages of istiod's `/debug/`, whichever way they are asked for (HTTP in `debug`, ADS in `debug_types`), behind one
 rule: whoever is of the mesh's root namespace sees all, others what their own namespace's proxies are given.
-Source: pilot/pkg/xds/debug.go. `timeline` is ours.
+Source: pilot/pkg/xds/debug.go. `findings` and `timeline` are ours.
 """
 
 from __future__ import annotations
@@ -212,6 +212,7 @@ def _of_mesh(mesh: MeshPages) -> dict[str, Callable[[Params, Asker], Awaitable[P
         "configz": mesh.configz,
         "endpointShardz": mesh.endpointz,
         "endpointz": mesh.endpointz,
+        "findings": mesh.findings,
         "mesh": mesh.mesh,
         "networkz": mesh.networkz,
         "push_status": mesh.push_status,

@@ -49,6 +49,7 @@ class Server:
     edge: Edge
     instruments: Instruments
     settings: Settings
+    pages: MeshPages
     http_address: str
     monitoring_address: str
     address: str = ""  # of ADS in plaintext, once open
@@ -111,7 +112,7 @@ async def serving(
             addresses.append(f"{address.rpartition(':')[0]}:{listener.getsockname()[1]}" if listener else "")
             if listener is not None:
                 await stack.enter_async_context(answering(application, listener))
-        server = Server(compiler, edge, instruments, settings, addresses[0], addresses[1])
+        server = Server(compiler, edge, instruments, settings, mesh, addresses[0], addresses[1])
         try:
             yield server
         finally:

@@ -31,6 +31,7 @@ from pilotpy.lab.cluster.serving import Serving
 from pilotpy.lab.cluster.tokens import Tokens, Wanted
 from pilotpy.lab.cluster.way import inwards
 from pilotpy.lab.cluster.writes import Write, Writer
+from pilotpy.lab.cluster.wrong import Wrong
 from pilotpy.lab.forward import Forward, Target
 from pilotpy.lab.news import MeshFacts
 from pilotpy.model.kubernetes import KubeService
@@ -76,6 +77,7 @@ class ClusterPlane:
         self._manifests = Manifests(folders, connection)
         self._stirred, self._ready = asyncio.Event(), asyncio.Event()
         self._serving = Serving(place / files.PLANE_LOG, self._stirred.set)
+        self._wrong = Wrong(self._stirred.set)
         self._mesh = MeshFacts()
         self._read_wrong: tuple[Finding, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,7 +101,8 @@ class ClusterPlane:
             self._own_token = {token}
             arguments = [f"--kubeconfig={kubeconfig}"]
         self._run(self._serving.run(host, arguments))
-        for part in (self._follow(), self._writer.run(), node.beat(self._connection), self._manifests.run()):
+        beating = node.beat(self._connection)
+        for part in (self._follow(), self._writer.run(), beating, self._manifests.run(), self._wrong.follow()):
             self._run(part)
         await self._until(self._ready)
         if self._server is None and not self.wanted():
@@ -139,8 +142,8 @@ class ClusterPlane:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is wrong with manifests and workloads now."""
-        return (*self._manifests.findings, *self._read_wrong, *self._controllers.findings)
+        """What is wrong with manifests, workloads and all that the control plane reads now."""
+        return (*self._manifests.findings, *self._read_wrong, *self._controllers.findings, *self._wrong.findings)
 
     def observe(self, pod: Ref, state: PodState) -> None:
         """Say what a Pod does."""
