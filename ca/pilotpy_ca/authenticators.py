@@ -39,6 +39,9 @@ class Credentials(NamedTuple):
     token: str | None = None  # what followed `Bearer`
     cluster: str = ""  # the one that the caller says it is of
 
+    def __repr__(self) -> str:
+        return f"<Credentials of {self.peer.address}>"  # there is a token among it
+
 
 class Caller(NamedTuple):
     """Who it is."""

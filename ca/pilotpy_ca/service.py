@@ -22,11 +22,12 @@ from pilotpy_ca.rate import RateLimit
 SERVICE: Final = "istio.v1.auth.IstioCertificateService"
 METHOD: Final = "CreateCertificate"
 _LONGEST_SECONDS: Final = timedelta.max // timedelta(seconds=1)
-_AT_ONCE: Final = 500
-# Of one proxy, in the life of a certificate: an agent that is well asks for two. All are remembered until they end, and
-# told to other replicas, so that one proxy without bounds would take the room of all.
-_IN_A_LIFE: Final = 1000
-_PER_SECOND: Final = 50.0  # of all proxies of a service account together, where it is not known which is which
+# Of one proxy: at once, and then in the life of a certificate. An agent that is well asks for two in it, one that fails
+# again and again, as Kubernetes starts it, for 300 in a day. All are remembered until they end, told to other replicas,
+# and listed one by one when they are revoked, so who asks without bounds would take the room of all.
+_AT_ONCE, _IN_A_LIFE = 300, 300
+# Of all proxies of a service account together, where it is not known which is which.
+_SHARED_AT_ONCE, _SHARED_PER_SECOND = 500, 50.0
 # Whether a caller may have a certificate for another identity: ztunnel, for the pods of its node.
 Impersonation = Callable[[Caller, str], bool]
 
@@ -71,7 +72,7 @@ class CertificateService:
         self.counts = counts if counts is not None else Counts()
         self._impersonation = impersonation
         self.limit = RateLimit(_AT_ONCE, _IN_A_LIFE / authority.terms.default_life.total_seconds())  # of a proxy
-        self.shared_limit = RateLimit(_AT_ONCE, _PER_SECOND)  # of a service account
+        self.shared_limit = RateLimit(_SHARED_AT_ONCE, _SHARED_PER_SECOND)  # of a service account
 
     def unauthenticated(self, reason: str) -> Refused:
         """What a caller gets that nobody vouches for."""

@@ -337,3 +337,8 @@ def test_whose_proxy_it_is_is_told_by_a_token_where_the_certificate_of_another_r
 
     assert holder(POD) == "sleep-1.default"
     assert holder(POD._replace(service_account="other")) == "", "a token of somebody else tells nothing of this one"
+
+
+def test_no_token_is_seen_where_credentials_are_printed():
+    shown_by = Credentials(PEER, "a token", "east")
+    assert "a token" not in f"{shown_by} {shown_by!r} {[shown_by]}"
