@@ -156,7 +156,8 @@ class Keeper:
     def revoke(self, what: str | int, now: datetime, reason: str = "", *, ban: bool = False) -> tuple[Event, ...]:
         """Revoke a certificate by its serial number, or all valid ones of a name (a SPIFFE ID).
 
-        `ban`: the name gets no more, until `unban`. Raises `RotationError` if there is nothing to revoke, or the number
+        `ban`: the name gets no more, until `unban`; that is in force even if there is no room to list its certificates,
+        which is a `StorageError`. Raises `RotationError` if there is nothing to revoke, or the number
         is none that a certificate can have: no list could be made with it.
         """
         if isinstance(what, int):
@@ -171,13 +172,13 @@ class Keeper:
             revoked = self._valid(what, now, reason)
             if not revoked and not ban:
                 raise RotationError(f"{what} has no certificate that is still valid")
+        events = [Event("revoked", f"{one.serial:x}", reason) for one in revoked]
+        if ban and isinstance(what, str):  # first and by itself: whatever room the others take, there is enough for it
+            self._commit(revocations=self.authority.revocations.banning(what))
+            events.append(Event("banned", what, reason))
         revocations = self.authority.revocations.adding(revoked)
         if isinstance(what, str):
             revocations = revocations.naming(what, now)
-        events = [Event("revoked", f"{one.serial:x}", reason) for one in revoked]
-        if ban and isinstance(what, str):
-            revocations = revocations.banning(what)
-            events.append(Event("banned", what, reason))
         self._commit(revocations=revocations)
         return tuple(events)
 

@@ -124,6 +124,26 @@ def test_as_long_as_nothing_is_revoked_there_is_no_list(now):
     assert kept.authority.crl(now) == b""
 
 
+class Small(MemoryStorage):
+    """A storage with room for so much, as a Secret has."""
+
+    def save(self, files, after):
+        self.full = sum(map(len, files.values())) > 8000
+        return super().save(files, after)
+
+
+def test_a_name_is_banned_though_there_is_no_room_to_list_all_of_its_certificates(now):
+    storage = Small()
+    kept = keeper(storage, now=now)
+    for _ in range(40):
+        kept.authority.issue(CSR, [SLEEP], None, now)
+    with pytest.raises(StorageError):
+        kept.revoke(SLEEP, now, ban=True)
+    for one in (kept, keeper(storage, now=now)):
+        assert one.authority.revocations.banned == {SLEEP}
+        assert not one.authority.revocations.certificates
+
+
 def test_a_name_without_certificates_cannot_be_revoked_but_banned(now):
     kept = keeper(now=now)
     with pytest.raises(RotationError, match="no certificate"):
