@@ -44,6 +44,7 @@ def as_seen(q: Asking, service: Service, found: Iterable[Endpoint], place: Place
     scale = q(weight_scale)
     direct: list[Endpoint] = []
     weights: dict[tuple[Locality, NetworkGateway], int] = {}
+    unreached: set[str] = set()
     for one in found:
         weight = min(one.weight * scale, _LARGEST)
         # A client that does not say where it is goes through a gateway where there is one.
@@ -51,15 +52,17 @@ def as_seen(q: Asking, service: Service, found: Iterable[Endpoint], place: Place
         if not ways:
             direct.append(replace(one, weight=weight))
             continue
-        open_ways = [way for way in ways if _version(way) not in place.lacks]
         if one.tls_mode != MUTUAL:
-            q.note(_unreached(service, one.network))
+            unreached.add(one.network)
             continue
         if one.health is not Health.HEALTHY:
             continue
+        open_ways = [way for way in ways if _version(way) not in place.lacks]
         for way in open_ways:
             reached = (one.locality, way)
             weights[reached] = weights.get(reached, 0) + weight // len(open_ways)
+    for network in sorted(unreached):
+        q.note(_unreached(service, network))
     through = [_gateway(way, locality, weight) for (locality, way), weight in sorted(weights.items())]
     return [one for one in direct if one.address] + through
 

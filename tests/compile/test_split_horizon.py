@@ -9,8 +9,9 @@ from pilotpy.mesh.clusters import HOME_CLUSTER
 from pilotpy.mesh.network_gateways import HOST_ADDRESSES
 from pilotpy.mesh.view import Place
 from pilotpy.mesh.views import view
+from pilotpy.model.resource import Finding
 from pilotpy_protos.istio.networking.nds.v1.nds_pb2 import NameTable
-from tests.compile.upstreams import REVIEWS, REVIEWS_SERVICE, Client, rule
+from tests.compile.upstreams import REVIEWS, REVIEWS_SERVICE, Client, endpoint_slice, rule
 from tests.mesh.networks import elsewhere, gateway, networks
 from tests.mesh.world import PLAINTEXT, peer_authentication
 
@@ -35,16 +36,7 @@ status: {{podIP: 10.1.0.{number}, phase: Running}}
         target = f"{{kind: Pod, name: {service}-{number}, namespace: default}}"
         conditions = f"{{ready: {ready}, serving: {ready}, terminating: false}}"
         listed.append(f"- {{addresses: [10.1.0.{number}], conditions: {conditions}, targetRef: {target}}}")
-    slices = f"""
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: {service}-x, namespace: default, labels: {{kubernetes.io/service-name: {service}}}}}
-addressType: IPv4
-endpoints:
-{chr(10).join(listed)}
-ports: [{{name: http, port: 8080}}]
-"""
-    return "---\n".join([*pods, slices])
+    return "---\n".join([*pods, endpoint_slice(service, listed)])
 
 
 def sent(client, name=CLUSTER):
@@ -145,6 +137,14 @@ def test_nobody_behind_a_gateway_is_reached_without_mutual_tls(written):
     assert client.assignments[CLUSTER] == []
     assert [one.code for one in client.findings] == ["PP0309"]
     assert len(sent(Client(REVIEWS_SERVICE, *written, GATEWAY, NETWORK="far"))) == 1
+
+
+def test_however_many_are_not_reached_their_network_is_told_once():
+    many = served(*[("far", "", "true")] * 3, tls="disabled")
+    client = Client(REVIEWS_SERVICE, many, GATEWAY, NETWORK="near")
+    seen = client.engine.ask(view, client.node)
+    noted = client.engine.notes(assignments, seen.scope, seen.place)
+    assert [one.code for one in noted if isinstance(one, Finding)] == ["PP0309"]
 
 
 def test_who_is_not_ready_adds_nothing_to_a_gateway():

@@ -51,7 +51,12 @@ status: {{podIP: 10.1.0.{number}, phase: Running}}
             f"  conditions: {{{condition}}}\n"
             f"  targetRef: {{kind: Pod, name: {name}, namespace: default}}"
         )
-    slices = f"""
+    return "---\n".join([*pods, endpoint_slice(service, listed)])
+
+
+def endpoint_slice(service: str, listed: list[str]) -> str:
+    """The EndpointSlice of a service, with endpoints as they are written in it."""
+    return f"""
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {{name: {service}-x, namespace: default, labels: {{kubernetes.io/service-name: {service}}}}}
@@ -60,7 +65,6 @@ endpoints:
 {chr(10).join(listed)}
 ports: [{{name: http, port: 8080}}]
 """
-    return "---\n".join([*pods, slices])
 
 
 def rule(policy: str, *, host: str = "reviews", subsets: str = "[]") -> str:
