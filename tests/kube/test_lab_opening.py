@@ -9,6 +9,7 @@ from pilotpy.lab.cluster import node, opening
 from pilotpy.lab.cluster.caution import Inhabited
 from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.login import default_login
+from tests.kube.cluster import Cluster
 from tests.waiting import until
 
 LEASE = {
@@ -24,6 +25,17 @@ def at(apiserver, what):
             return await what(connection)
 
     return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def apiserver(kube_assets, tmp_path_factory):
+    """One in which no other test leaves anything that seems to run."""
+    cluster = Cluster(kube_assets, tmp_path_factory.mktemp("opening"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture
