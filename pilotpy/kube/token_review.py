@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -24,6 +25,8 @@ from pilotpy_ca.spiffe import SpiffeId
 from pilotpy_ca.tokens import AUDIENCE
 
 AUDIENCES: Final = frozenset({AUDIENCE})
+AT_ONCE: Final = 64
+"""Reviews by one API server; further ones wait. Who proves nothing may have any number of words reviewed."""
 
 _PATH: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
 _GROUP: Final = "system:serviceaccounts"
@@ -71,6 +74,7 @@ class TokenReviews:
         self._trust_domain = trust_domain
         self._count = count
         self._audiences = sorted(audiences)
+        self._turns: WeakKeyDictionary[Connection, asyncio.Semaphore] = WeakKeyDictionary()
 
     async def caller(self, credentials: Credentials, now: datetime) -> Caller:  # noqa: ARG002 - the server has a clock
         """Who it is. Raises `TokenError`."""
@@ -104,9 +108,11 @@ class TokenReviews:
             "kind": "TokenReview",
             "spec": {"token": token, "audiences": self._audiences},
         }
+        turns = self._turns.setdefault(server, asyncio.Semaphore(AT_ONCE))
         for pause in (*_PAUSES, None):
             try:
-                answer = await server.ask("POST", _PATH, review, patience=_PATIENCE, largest=_LARGEST)
+                async with turns:
+                    answer = await server.ask("POST", _PATH, review, patience=_PATIENCE, largest=_LARGEST)
                 return msgspec.json.decode(answer, type=_Review).status
             except msgspec.DecodeError as error:
                 raise TokenError(f"the API server answered no review: {error}") from None

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from pilotpy.kube.token_review import TokenReviews
+from pilotpy.kube.token_review import AT_ONCE, TokenReviews
 from pilotpy_ca.authenticators import Credentials, Peer
 from pilotpy_ca.errors import TokenError
+from tests.waiting import until
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -27,13 +28,33 @@ class Saying:
         return msgspec.json.encode({"status": self.status})
 
 
-def caller(cluster: str, **servers: Saying):
-    reviews = TokenReviews(
+class Slow(Saying):
+    """One that takes its time until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__("web-0")
+        self.under_way, self.go_on = 0, asyncio.Event()
+
+    async def ask(self, *parts: object, **more: object) -> bytes:
+        self.under_way += 1
+        await self.go_on.wait()
+        return await super().ask(*parts, **more)
+
+
+def reviews_by(**servers: Saying) -> TokenReviews:
+    return TokenReviews(
         lambda name: servers.get(name or "home"),  # type: ignore[arg-type, return-value]  # as far as it is asked
         lambda: "cluster.local",
         lambda _: None,
     )
-    return asyncio.run(reviews.caller(Credentials(Peer("127.0.0.1:1"), "a token", cluster), NOW))
+
+
+def of(cluster: str) -> Credentials:
+    return Credentials(Peer("127.0.0.1:1"), "a token", cluster)
+
+
+def caller(cluster: str, **servers: Saying):
+    return asyncio.run(reviews_by(**servers).caller(of(cluster), NOW))
 
 
 @pytest.mark.parametrize("said", ["", "home"])
@@ -66,3 +87,17 @@ def test_what_cannot_be_the_name_of_a_pod_is_none(pod):
 def test_a_name_that_would_make_another_identity_is_refused(account):
     with pytest.raises(TokenError):
         caller("east", home=Saying("web-0"), east=Saying("web-0", account))
+
+
+def test_a_crowd_with_tokens_is_no_crowd_at_the_api_server_and_keeps_nobody_of_other_clusters_waiting():
+    async def play():
+        east = Slow()
+        reviews = reviews_by(home=Saying("web-0"), east=east)
+        crowd = [asyncio.create_task(reviews.caller(of("east"), NOW)) for _ in range(AT_ONCE * 3)]
+        await until(lambda: east.under_way >= AT_ONCE)
+        assert (await reviews.caller(of("home"), NOW)).holder == "web-0.shop"
+        assert east.under_way == AT_ONCE
+        east.go_on.set()
+        assert {one.holder for one in await asyncio.gather(*crowd)} == {"web-0@east.shop"}
+
+    asyncio.run(play())
