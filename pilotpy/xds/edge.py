@@ -18,7 +18,7 @@ from pilotpy.ops.settings import Settings
 from pilotpy.xds.admission import Gate, check_type, node_in, request_in
 from pilotpy.xds.batch import Batches
 from pilotpy.xds.connection import Asked, Connection, Shared, proxy_name
-from pilotpy.xds.identity import Reviewing, Unreviewed, Vouching, holder_named, identity_of
+from pilotpy.xds.identity import Reviewing, Unreviewed, Vouching, identity_of
 from pilotpy.xds.publication import Compiler, Node, Unacceptable
 from pilotpy.xds.resource_type import HEALTH_URL
 from pilotpy.xds.session import Session
@@ -41,7 +41,6 @@ class Edge:
         self.inspected: Callable[[Node, Asked], Awaitable[bytes | None]] = _nothing_to_see
         self.trusted: Callable[[str, Tree], None] = lambda holder, roots: None  # noqa: ARG005 - as it is called
         self._compiler = compiler
-        self._home = settings.cluster_id
         self._gate = Gate(settings.streams_per_second, instruments.clock)
         self._metrics = instruments.metrics
         self._batches = Batches()
@@ -159,13 +158,9 @@ class Edge:
             raise
 
     def _trusted(self, connection: Connection, roots: Tree) -> None:
-        """Pass on which roots a proxy has taken: the one that it has proved to be, or one of its namespace's."""
-        caller, identity = connection.caller, connection.node.identity
-        if caller is None or identity is None:
-            return
-        holder = caller.holder or holder_named(connection.proxy, identity, self._home)
-        if holder:
-            self.trusted(holder, roots)
+        """Pass on which roots a proxy has taken, if it has proved which one it is: it may call itself as it likes."""
+        if connection.caller is not None and connection.caller.holder:
+            self.trusted(connection.caller.holder, roots)
 
     async def _reviewed(self, connection: Connection) -> None:
         """Wait until it is known whether a client may have secrets, where somebody finds that out."""

@@ -123,15 +123,3 @@ def identity_of(caller: Caller, node: Node) -> Identity:
     proved = ", ".join(caller.identities)[:1000]
     _LOG.warning("not who it says it is", extra=fields(node=node.id, account=proxy.service_account, proved=proved))
     raise Refusal(Code.PERMISSION_DENIED, f"authorization failed: no identity of the caller matches node {node.id}")
-
-
-def holder_named(proxy: str, identity: Identity, home: str) -> str:
-    """What the authority calls a proxy that says its name (`<pod>.<namespace>`); "" if that is not of its namespace.
-
-    `home`: the cluster whose Pods go by no more than their own names.
-    """
-    pod, dot, namespace = proxy.rpartition(".")
-    if not dot or namespace != identity.namespace:
-        return ""
-    place = "" if identity.cluster in {"", home} else f"@{identity.cluster}"
-    return f"{pod}{place}.{namespace}"

@@ -134,6 +134,24 @@ async def test_what_is_said_in_plaintext_is_no_evidence(tmp_path, looks):
 
 
 @asynchronous
+async def test_what_one_pod_says_in_the_name_of_another_is_no_evidence(tmp_path, looks):
+    async with plane(tmp_path, terms=SOON) as served:
+        await served.identity()
+        async with served.proxy("web", token=served.token("gateway")) as liar:
+            await liar.ask(PROXY_CONFIG)
+            await bundle(liar)
+            await liar.answer(PROXY_CONFIG.url)
+            await command(served, Rotate())
+            await bundle(liar)
+            await liar.answer(PROXY_CONFIG.url)
+            await liar.ask(CLUSTER)
+            await liar.response()  # so it has been heard
+            await looks.settled()
+            assert await phases(served) == ["active", "prepared"]
+            assert [wait.holders for wait in (await command(served, Show())).status.waits] == [("web.shop",)]
+
+
+@asynchronous
 async def test_a_pod_that_is_gone_is_waited_for_no_longer(tmp_path, looks):
     async with plane(tmp_path, terms=SOON) as served:
         await served.identity()
