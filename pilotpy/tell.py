@@ -20,6 +20,16 @@ _LEVELS: Final = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNI
 _BETWEEN: Final = 1.0  # seconds between two looks at what compiling noted
 
 
+def likeness(finding: Finding) -> object:
+    """Return what findings share that need not be told one by one: the same words about objects of one kind.
+
+    What is about no object, such as a server that is gone, is one thing however often it is met with.
+    """
+    if finding.ref is not None:
+        return finding.code, finding.ref.kind, finding.field, finding.message
+    return (finding.file, finding.line, finding.message) if finding.file else finding.code
+
+
 class Teller:
     """The findings that there are, by where they come from."""
 
@@ -33,11 +43,15 @@ class Teller:
         return frozenset().union(*self._now.values())
 
     def tell(self, origin: Origin, findings: Iterable[Finding]) -> None:
-        """These are all findings of an origin now: log those that nobody has told yet, and count."""
+        """These are all findings of an origin now: log those that nobody has told yet, like ones once, and count."""
         before, now = self.now(), frozenset(findings)
         self._now[origin] = now
+        alike: dict[object, list[Finding]] = {}
         for finding in sorted(now - before, key=lambda one: (one.file, one.line, one.ref or (), one.field, one.code)):
-            where = {"file": finding.file, "line": finding.line} if finding.file else {}
+            alike.setdefault(likeness(finding), []).append(finding)
+        for finding, *others in alike.values():
+            where: dict[str, object] = {"file": finding.file, "line": finding.line} if finding.file else {}
+            where |= {"others": len(others)} if others else {}
             told = fields(
                 code=finding.code, object=str(finding.ref or ""), field=finding.field, hint=finding.hint, **where
             )

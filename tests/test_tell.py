@@ -40,6 +40,16 @@ def test_a_finding_is_told_once_while_it_lasts(caplog):
     assert [record.message for record in caplog.records][2:] == ["a doubt"]
 
 
+def test_what_is_the_same_of_many_objects_is_told_once_and_counted_each(caplog):
+    metrics = Metrics()
+    routes = [Ref("HTTPRoute", "shop", f"r{number}") for number in range(200)]
+    alike = [Finding(code="PP0008", severity=Severity.WARNING, message="no effect", ref=ref) for ref in routes]
+    Teller(metrics).tell("source", alike)
+    (record,) = caplog.records
+    assert record.fields_of_record["others"] == 199
+    assert counted(metrics)["Warning"] == 200
+
+
 MESH = "accessLogFile: /dev/stdout\naccessLogEncoding: JSON\naccessLogFormat: '['\n"
 
 

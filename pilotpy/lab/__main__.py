@@ -47,7 +47,7 @@ async def _run(order: Order) -> None:
     finally:
         ending.cancel()
         telling.cancel()
-        _say("the lab is down")
+    _say("the lab is down")
 
 
 async def _show(lab: Lab) -> None:

@@ -102,7 +102,7 @@ def up_detached(
         if found is not None and found.settled:
             return found
         if found is None and not state.is_held(Path(order.place)):
-            raise OSError(f"the lab ended: {log.read_text().strip()}")
+            raise OSError(f"the lab ended: {log.read_text().strip().removeprefix('pilotpy: ')}")
         time.sleep(_LOOK_AGAIN)
     down()
     raise TimeoutError(f"not all pods became ready; the last words were: {log.read_text()[-2000:]}")

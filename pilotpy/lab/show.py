@@ -11,6 +11,7 @@ from pathlib import Path
 from pilotpy.lab.state import PodRecord, State
 from pilotpy.lab.supervisor import Lab, Plane
 from pilotpy.model.resource import Finding
+from pilotpy.tell import likeness
 
 _MOST = 20
 
@@ -39,10 +40,10 @@ def pod_lines(pods: Iterable[PodRecord]) -> Iterator[str]:
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """One line for each finding, the first few, one for all of a code that are about no object; may be none."""
-    alike: dict[object, list[Finding]] = {}  # a server that is gone is one thing to know, however much it is asked for
+    """One line for all findings that say the same, the first few; may be none."""
+    alike: dict[object, list[Finding]] = {}
     for finding in dict.fromkeys(findings):
-        alike.setdefault(finding if finding.ref or finding.file else finding.code, []).append(finding)
+        alike.setdefault(likeness(finding), []).append(finding)
     found = list(alike.values())
     for finding, *rest in found[:_MOST]:
         subject = f" ({finding.ref})" if finding.ref else ""

@@ -82,6 +82,23 @@ def test_a_kind_comes_and_goes_with_its_definition(apiserver):
     asyncio.run(story())
 
 
+def test_an_object_that_does_not_count_is_told_of_though_nothing_else_happens(apiserver):
+    async def story():
+        namespace = await to_thread(apiserver.namespace)
+        await to_thread(apiserver.admin.create, ROUTES)
+        broken = virtual_service(namespace, "broken", "reviews", version="v1beta1")
+        broken["spec"]["http"][0]["match"] = [{"uri": {"regex": "("}}]
+        async with watching(apiserver) as watcher:
+            await to_thread(eventually, lambda: apiserver.admin.create(broken))
+            await watcher.until(lambda: watcher.findings)
+            await to_thread(apiserver.admin.delete, broken)
+            await watcher.until(lambda: not watcher.findings)
+        await to_thread(apiserver.admin.delete, ROUTES)
+        assert await to_thread(eventually, lambda: not exists(apiserver, ROUTES))
+
+    asyncio.run(story())
+
+
 def test_a_tag_of_a_webhook_is_another_name_of_the_revision(apiserver):
     routes = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
     labels = {"istio.io/tag": "prod", "istio.io/rev": "default"}

@@ -15,9 +15,10 @@ def test_what_is_about_no_object_is_one_line_for_each_code():
     assert lines == ["Error [PP0010] pods cannot be watched (and 1 more of this kind)"]
 
 
-def test_what_is_about_objects_is_a_line_each():
+def test_what_is_the_same_of_many_objects_is_one_line_and_what_differs_is_not():
     objects = [Ref("Service", "default", name) for name in ("a", "b")]
-    assert len(list(finding_lines(wrong("no such thing", ref) for ref in objects))) == 2
+    assert len(list(finding_lines(wrong("no such thing", ref) for ref in objects))) == 1
+    assert len(list(finding_lines(wrong(f"no such thing: {ref.name}", ref) for ref in objects))) == 2
 
 
 def test_what_two_have_found_is_told_once():

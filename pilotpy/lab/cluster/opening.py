@@ -55,14 +55,18 @@ async def beware(connection: Connection) -> None:
         raise Inhabited(refusal(found))
 
 
-async def furnish(connection: Connection, manifests: Manifests) -> bool:
-    """Install what a control plane needs. Returns whether it has an account of its own. Raises Trouble."""
+async def define(connection: Connection) -> None:
+    """Install the kinds of a mesh that the cluster does not have. Raises Trouble."""
     for one in own_definitions():
         try:
             await connection.ask("POST", _DEFINITIONS, one)
         except Refused as refused:
             if refused.status != _CONFLICT:  # else the cluster has it
                 raise
+
+
+async def admit(manifests: Manifests) -> bool:
+    """Make room for a control plane. Returns whether it has an account of its own. Raises Trouble."""
     objects = control_plane_objects()
     await manifests.apply(objects)
     return has_account(objects)

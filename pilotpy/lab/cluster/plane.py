@@ -25,7 +25,7 @@ from pilotpy.lab.cluster.controllers import Controllers
 from pilotpy.lab.cluster.manifests import Manifests
 from pilotpy.lab.cluster.namespaces import Emptying
 from pilotpy.lab.cluster.objects import READ, SYSTEM, Held
-from pilotpy.lab.cluster.opening import answering, beware, furnish, logged_in
+from pilotpy.lab.cluster.opening import admit, answering, beware, define, logged_in
 from pilotpy.lab.cluster.order import ClusterOrder
 from pilotpy.lab.cluster.serving import Serving
 from pilotpy.lab.cluster.tokens import Tokens, Wanted
@@ -96,11 +96,12 @@ class ClusterPlane:
         await node.register(self._connection)
         arguments = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
         arguments += [f"--context={self._order.context}"] if self._order.context else []
-        if await furnish(self._connection, self._manifests):
+        if await admit(self._manifests):
             token, kubeconfig = await logged_in(self._tokens, await self._login(), self._place / files.PROJECTED)
             self._own_token = {token}
             arguments = [f"--kubeconfig={kubeconfig}"]
         self._run(self._serving.run(host, arguments))
+        await define(self._connection)  # meanwhile: it takes a while to start, and follows kinds as they come
         beating = node.beat(self._connection)
         for part in (self._follow(), self._writer.run(), beating, self._manifests.run(), self._wrong.follow()):
             self._run(part)

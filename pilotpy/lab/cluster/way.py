@@ -90,6 +90,8 @@ async def _passed(
         async with asyncio.TaskGroup() as both:
             both.create_task(pump(reader, back))
             both.create_task(pump(there, writer))
+    except asyncio.CancelledError:
+        pass  # the loop ends, and with it the way: asyncio's streams (before 3.12) would tell that as a fault
     finally:
         back.close()
         writer.close()

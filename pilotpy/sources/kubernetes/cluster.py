@@ -151,21 +151,26 @@ class _Kind:
         return self._mirror.objects
 
     def listed(self, objects: list[Read]) -> None:
-        self._clear()
-        self._tell(self._mirror.replace(objects))
+        self._take(partial(self._mirror.replace, objects))
         if not self.is_listed:
             self.is_listed = True
             self._stir()
 
     def watched(self, events: list[Event]) -> None:
-        self._clear()
-        self._tell(self._mirror.update(events))
+        self._take(partial(self._mirror.update, events))
 
     def troubled(self, trouble: Trouble) -> None:
         if str(self._trouble) != str(trouble):
             self._trouble = trouble
             if not self.is_listed:  # nobody is told of findings before all is known
                 _LOG.warning("waiting for the API server", extra=fields(of=self.collection.name, why=str(trouble)))
+            self._stir()
+
+    def _take(self, changes: Callable[[], list[Change]]) -> None:
+        self._clear()
+        before = self._mirror.findings
+        self._tell(changes())
+        if self._mirror.findings != before:  # what does not count changes nothing, and is still to be told of
             self._stir()
 
     def _clear(self) -> None:
