@@ -17,17 +17,17 @@ Origin = Literal["source", "compile", "authority"]  # what was written, what bec
 
 _LOG: Final = logging.getLogger("pilotpy.findings")
 _LEVELS: Final = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
+_FEW: Final = 3
 _BETWEEN: Final = 1.0  # seconds between two looks at what compiling noted
 
 
-def likeness(finding: Finding) -> object:
-    """Return what findings share that need not be told one by one: the same words about objects of one kind.
-
-    What is about no object, such as a server that is gone, is one thing however often it is met with.
-    """
-    if finding.ref is not None:
-        return finding.code, finding.ref.kind, finding.field, finding.message
-    return (finding.file, finding.line, finding.message) if finding.file else finding.code
+def alike(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Return findings in groups, in the given order: one each, but for more than a few that say the same of a kind."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in findings:
+        words = (finding.code, finding.ref.kind, finding.field, finding.message) if finding.ref else finding
+        groups.setdefault(words, []).append(finding)
+    return [part for group in groups.values() for part in ([group] if len(group) > _FEW else [[one] for one in group])]
 
 
 class Teller:
@@ -46,10 +46,8 @@ class Teller:
         """These are all findings of an origin now: log those that nobody has told yet, like ones once, and count."""
         before, now = self.now(), frozenset(findings)
         self._now[origin] = now
-        alike: dict[object, list[Finding]] = {}
-        for finding in sorted(now - before, key=lambda one: (one.file, one.line, one.ref or (), one.field, one.code)):
-            alike.setdefault(likeness(finding), []).append(finding)
-        for finding, *others in alike.values():
+        new = sorted(now - before, key=lambda one: (one.file, one.line, one.ref or (), one.field, one.code))
+        for finding, *others in alike(new):
             where: dict[str, object] = {"file": finding.file, "line": finding.line} if finding.file else {}
             where |= {"others": len(others)} if others else {}
             told = fields(

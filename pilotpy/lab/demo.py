@@ -53,7 +53,10 @@ def run(*, once: bool, reach: Reach | None = None) -> None:
     shutil.copytree(_EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     arguments = [str(time.time()), *(["--once"] if once else [])]
     published = [Publish(0, "productpage", "default", 9080)]
-    commands.up([copy], published, reach=reach, module="pilotpy.lab.demo", arguments=arguments)
+    try:
+        commands.up([copy], published, reach=reach, module="pilotpy.lab.demo", arguments=arguments)
+    finally:  # it did not come to be
+        shutil.rmtree(copy.parent)
 
 
 class Demo:

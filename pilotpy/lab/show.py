@@ -11,7 +11,7 @@ from pathlib import Path
 from pilotpy.lab.state import PodRecord, State
 from pilotpy.lab.supervisor import Lab, Plane
 from pilotpy.model.resource import Finding
-from pilotpy.tell import likeness
+from pilotpy.tell import alike
 
 _MOST = 20
 
@@ -40,11 +40,8 @@ def pod_lines(pods: Iterable[PodRecord]) -> Iterator[str]:
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """One line for all findings that say the same, the first few; may be none."""
-    alike: dict[object, list[Finding]] = {}
-    for finding in dict.fromkeys(findings):
-        alike.setdefault(likeness(finding), []).append(finding)
-    found = list(alike.values())
+    """One line for each finding, the first few, and for many that say the same of a kind; may be none."""
+    found = alike(dict.fromkeys(findings))
     for finding, *rest in found[:_MOST]:
         subject = f" ({finding.ref})" if finding.ref else ""
         where = f" ({finding.file}:{finding.line})" if finding.file else ""
@@ -60,11 +57,19 @@ async def tell_findings(lab: Lab, plane: Plane, say: Callable[[str], None]) -> N
     """Say what is wrong with manifests, each once while it lasts, until cancelled."""
     told: frozenset[Finding] = frozenset()
     while True:
-        now = plane.findings
-        for line in finding_lines(finding for finding in now if finding not in told):
+        now = dict.fromkeys(plane.findings)
+        # A server that is gone is one thing to know, in however many ways it is met with.
+        met = {one.code for one in told if _is_general(one)}
+        first = {one.code: one for one in reversed(now) if _is_general(one) and one.code not in met}
+        new = (one for one in now if one not in told and (not _is_general(one) or one is first.get(one.code)))
+        for line in finding_lines(new):
             say(line)
         told = frozenset(now)
         await lab.stirred()
+
+
+def _is_general(finding: Finding) -> bool:
+    return finding.ref is None and not finding.file
 
 
 def facts(lab: State) -> Iterator[str]:
