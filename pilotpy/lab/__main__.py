@@ -52,7 +52,7 @@ async def _run(order: Order) -> None:
 
 async def _show(lab: Lab) -> None:
     await lab.settled()
-    targets = (service for service in lab.plane.services() if service.spec.ports)
+    targets = (service for service in lab.plane.services() if service.spec.ports and service.spec.selector)
     urls = [f"http://{one.ref.name}.{one.ref.namespace}:{one.spec.ports[0].port}/" for one in targets]
     for line in (*pod_lines(lab.state().pods), "", *try_next(lab.state(), min(urls, default=""))):
         _say(line)
