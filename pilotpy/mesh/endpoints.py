@@ -8,6 +8,7 @@ list, and from the workloads that services select, to ``Endpoint``. Follows Isti
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
 from pilotpy.engine import Asking, Index, query
 from pilotpy.mesh.clusters import are_several, home_cluster, parted
@@ -93,7 +94,7 @@ def _behind_kubernetes(q: Asking, found: Service, port: Port) -> Iterator[Endpoi
     for older in q.by(ENDPOINTS_BY_SERVICE, (namespace, name)) if not pieces or q(are_several) else ():
         cluster = parted(older.ref.name)[1]
         if cluster not in with_pieces:
-            yield from _older(q, found, port, older.spec, cluster)
+            yield from _older(q, found, port, older, cluster)
     if found.selector:
         for workload in chosen_entries(q, namespace, found.selector):
             named = {name: number for name, number, _ in workload.ports}
@@ -125,13 +126,16 @@ def _of_slice(q: Asking, found: Service, port: Port, piece: Resource[EndpointSli
             workload = _pod(q, found.key.namespace, endpoint.target_ref, address, cluster)
             if workload:
                 yield _of(workload, address, number, port.name, health)
-                continue
-            yield _unknown(q, found, port.name, here, address, number, health, endpoint.node_name, endpoint.hostname)
+            elif _names_a_pod(endpoint.target_ref):
+                q.note(_of_nobody(piece.ref, endpoint.target_ref.name))
+            else:
+                node, hostname = endpoint.node_name, endpoint.hostname
+                yield _unknown(q, found, port.name, here, address, number, health, node, hostname)
 
 
-def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints, cluster: str) -> Iterator[Endpoint]:
+def _older(q: Asking, found: Service, port: Port, older: Resource[KubeEndpoints], cluster: str) -> Iterator[Endpoint]:
     here = q(site, cluster)
-    for subset in older.subsets:
+    for subset in older.spec.subsets:
         number = _number(subset.ports, port.name)
         if not number:
             continue
@@ -141,10 +145,11 @@ def _older(q: Asking, found: Service, port: Port, older: KubeEndpoints, cluster:
             workload = _pod(q, found.key.namespace, address.target_ref, address.ip, cluster)
             if workload:
                 yield _of(workload, address.ip, number, port.name, Health.HEALTHY)
-                continue
-            yield _unknown(
-                q, found, port.name, here, address.ip, number, Health.HEALTHY, address.node_name, address.hostname
-            )
+            elif _names_a_pod(address.target_ref):
+                q.note(_of_nobody(older.ref, address.target_ref.name))
+            else:
+                node, hostname = address.node_name, address.hostname
+                yield _unknown(q, found, port.name, here, address.ip, number, Health.HEALTHY, node, hostname)
 
 
 def _unknown(  # noqa: PLR0913, PLR0917  # what two spellings of one thing have in common
@@ -243,9 +248,25 @@ def _of(workload: Workload, address: str, number: int, port_name: str, health: H
 
 
 def _pod(q: Asking, namespace: str, ref: ObjectReference | None, address: str, cluster: str) -> Workload | None:
-    if ref and ref.kind == "Pod":
+    if _names_a_pod(ref):
         return q(pod_workload, ref.namespace or namespace, ref.name)
     return pod_at(q, address, cluster)
+
+
+def _names_a_pod(ref: ObjectReference | None) -> TypeGuard[ObjectReference]:
+    return ref is not None and ref.kind == "Pod"
+
+
+def _of_nobody(listing: Ref, pod: str) -> Finding:
+    """Without its Pod nobody knows whether an endpoint speaks mutual TLS, nor as whom: it waits for it."""
+    return Finding(
+        code="PP0312",
+        severity=Severity.INFO,
+        message=f"An endpoint is left out: its Pod {pod} is not known",
+        ref=listing,
+        field="endpoints" if listing.kind == "EndpointSlice" else "subsets",
+        hint="It counts as soon as the Pod is there; an endpoint of something else needs no targetRef",
+    )
 
 
 def _number(ports: tuple[EndpointPort, ...], name: str) -> int:

@@ -50,6 +50,39 @@ ports: [{name: http, port: 80}]
     assert [(note.code, note.ref.name) for note in notes] == [("PP0008", "web-names")]
 
 
+LISTED_BEFORE_THEIR_POD = {
+    "in a slice": """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: shop, name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints:
+- {addresses: [10.1.0.1], targetRef: {kind: Pod, name: web-1, namespace: shop}}
+- {addresses: [10.1.0.2]}
+ports: [{name: http, port: 8080}]
+""",
+    "in the older form": """
+apiVersion: v1
+kind: Endpoints
+metadata: {namespace: shop, name: web}
+subsets:
+- addresses: [{ip: 10.1.0.1, targetRef: {kind: Pod, name: web-1, namespace: shop}}, {ip: 10.1.0.2}]
+  ports: [{name: http, port: 8080}]
+""",
+}
+
+
+@pytest.mark.parametrize("listed", LISTED_BEFORE_THEIR_POD.values(), ids=LISTED_BEFORE_THEIR_POD)
+def test_an_endpoint_waits_for_its_pod_which_says_how_it_is_spoken_to(listed):
+    world = World(kube_service("shop", "web"), listed)
+    assert places(world) == [("10.1.0.2", 8080)]
+    (note,) = world.engine.notes(endpoints, WEB, "http")
+    assert (note.code, note.message) == ("PP0312", "An endpoint is left out: its Pod web-1 is not known")
+    world.put(pod("shop", "web-1", "10.1.0.1"))
+    assert places(world) == [("10.1.0.1", 8080), ("10.1.0.2", 8080)]
+    assert not world.engine.notes(endpoints, WEB, "http")
+
+
 def test_the_pod_behind_an_address_says_the_rest():
     world = World(
         kube_service("shop", "web"),
