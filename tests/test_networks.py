@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+import pilotpy
 from pilotpy.follow import following
 from pilotpy.mesh.network_gateways import gateways
 from pilotpy.mesh.networks import site
@@ -27,3 +29,14 @@ def test_networks_in_a_file_of_their_own_are_read_again_and_the_home_cluster_has
             await until(lambda: asking(gateways) == (("203.0.113.2", 443, "far", ""),))
 
     asyncio.run(play())
+
+
+def test_the_example_of_two_networks_has_a_client_reach_the_other_one_by_its_gateway():
+    mesh = pilotpy.load(Path(__file__).parents[1] / "examples" / "two-networks")
+    assert not mesh.findings
+    (endpoints,) = mesh.proxy("client.default").document(["eds"])["endpoints"]
+    found = [
+        one["endpoint"]["address"]["socket_address"] for group in endpoints["endpoints"] for one in group["lb_endpoints"]
+    ]
+    assert {"address": "192.0.2.2", "port_value": 15443} in found
+    assert len(found) == 2, "and its own by address"
