@@ -36,7 +36,9 @@ def test_the_example_of_two_networks_has_a_client_reach_the_other_one_by_its_gat
     assert not mesh.findings
     (endpoints,) = mesh.proxy("client.default").document(["eds"])["endpoints"]
     found = [
-        one["endpoint"]["address"]["socket_address"] for group in endpoints["endpoints"] for one in group["lb_endpoints"]
+        one["endpoint"]["address"]["socket_address"]
+        for group in endpoints["endpoints"]
+        for one in group["lb_endpoints"]
     ]
     assert {"address": "192.0.2.2", "port_value": 15443} in found
     assert len(found) == 2, "and its own by address"
