@@ -30,7 +30,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _time(record),
             "level": record.levelname.lower(),
             "scope": _scope(record),
             "msg": record.getMessage(),
@@ -47,7 +47,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         said = "".join(f"  {name}={value}" for name, value in getattr(record, _FIELDS, {}).items())
-        line = f"{record.levelname.lower():8}{_scope(record):12}{record.getMessage()}{said}"
+        line = f"{_time(record)}  {record.levelname.lower():8}{_scope(record):12}{record.getMessage()}{said}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -60,6 +60,11 @@ def log_to(stream: TextIO = sys.stderr, *, as_json: bool, level: int = logging.I
         log.handlers[:] = [handler]
         log.setLevel(level)
         log.propagate = False
+
+
+def _time(record: logging.LogRecord) -> str:
+    """When it was said, to the millisecond, as RFC 3339 writes it: "2026-01-31T23:59:00.123Z"."""
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _scope(record: logging.LogRecord) -> str:
