@@ -121,12 +121,6 @@ def verified(token: str, keys: tuple[VerifyingKey, ...], now: datetime) -> Claim
     raise TokenError("the signature is by none of the keys")
 
 
-def issuer_of(token: str) -> str:
-    """The issuer that a token names, nothing of it verified: only to choose whose keys to ask. Raises `TokenError`."""
-    issuer = _parts(token)[3].get("iss")
-    return issuer if isinstance(issuer, str) else ""
-
-
 def signed_token(key: PrivateKey, claims: Mapping[str, Any]) -> str:
     """A token with these claims, by an ECDSA key on P-256."""
     assert isinstance(key.signing, ec.EllipticCurvePrivateKey), "tokens are signed with P-256"

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import count
-from typing import Any, TypeGuard
 
 import msgspec
 
@@ -28,11 +27,6 @@ MOST_REPLICAS = 10_000
 """No workload gets more Pods than that: a typing error shall not fill the memory."""
 
 _LONGEST_PREFIX = 57  # with a dash and five letters it still fits a DNS label
-
-
-def is_workload(resource: Resource[Any]) -> TypeGuard[Resource[Workload]]:
-    """Whether an object makes Pods."""
-    return isinstance(resource.spec, Workload)
 
 
 def revision(template: PodTemplate) -> str:

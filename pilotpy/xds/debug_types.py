@@ -35,7 +35,6 @@ from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import (
 from pilotpy_protos.envoy.service.status.v3.csds_pb2 import ClientConfig, ConfigStatus
 
 _SYNCZ: Final = f"{DEBUG_URL}/syncz"
-_CONFIG_DUMP: Final = f"{DEBUG_URL}/config_dump"
 _TOLD: Final = ("CLUSTER_ID", "NAMESPACE", "ISTIO_VERSION")
 
 

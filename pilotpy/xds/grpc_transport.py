@@ -7,7 +7,7 @@ are istiod's (pilot/pkg/grpc/grpc.go, pkg/keepalive/options.go).
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -26,7 +26,6 @@ _SERVICE: Final = ads_pb2.DESCRIPTOR.services_by_name["AggregatedDiscoveryServic
 _LOG: Final = logging.getLogger("pilotpy.ads")
 
 Context = Any  # grpc.aio.ServicerContext[bytes, bytes], which is generic in the stubs only
-Handler = Callable[[Any, Context], Awaitable[None]]
 
 
 class Limits(NamedTuple):
