@@ -14,7 +14,7 @@ from pilotpy.sources.folder import Folder
 from pilotpy.tell import Teller
 from pilotpy.xds.publication import Node
 from pilotpy.xds.resource_type import LISTENER
-from tests.xds.test_edge import asynchronous
+from tests.asynchronous import asynchronous
 
 NOWHERE = Settings(grpc_address="127.0.0.1:0", http_address="", monitoring_address="")
 WARNING = Finding(code="PP0001", severity=Severity.WARNING, message="a doubt")

@@ -17,9 +17,9 @@ from pilotpy.xds.inspection import Inspection
 from pilotpy.xds.resource_type import CLUSTER, ResourceType
 from pilotpy_protos.envoy.admin.v3.config_dump_shared_pb2 import ClustersConfigDump
 from pilotpy_protos.envoy.service.status.v3.csds_pb2 import ClientConfig, ConfigStatus
+from tests.asynchronous import asynchronous
 from tests.authority.plane import Plane, plane
 from tests.xds.client import Client, node_id
-from tests.xds.test_edge import asynchronous
 
 BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
 DEBUG, SYNCZ, CONFIG_DUMP = (ResourceType(f"istio.io/debug{name}", "debug") for name in ("", "/syncz", "/config_dump"))

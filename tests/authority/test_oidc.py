@@ -12,9 +12,9 @@ from pilotpy.authority.oidc import rule_of
 from pilotpy.ops.settings import Wrong
 from pilotpy_ca.jwt import jwks_of, signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey
+from tests.asynchronous import asynchronous
 from tests.authority.plane import SETTINGS, Workload, names, plane
 from tests.waiting import until
-from tests.xds.test_edge import asynchronous
 from tests.xds.test_jwks import plain, server
 
 ISSUER = "https://tokens.example"

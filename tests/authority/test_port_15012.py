@@ -16,10 +16,10 @@ from pilotpy.xds.resource_type import CLUSTER, LISTENER, SECRET
 from pilotpy_ca.jwt import signed_token
 from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
+from tests.asynchronous import asynchronous
 from tests.authority.plane import CREATE, SETTINGS, Plane, Workload, bearer, names, plane, shown_to
 from tests.waiting import until
 from tests.xds.client import OPTIONS, Client, node_id
-from tests.xds.test_edge import asynchronous
 
 WEB = "spiffe://cluster.local/ns/shop/sa/web"
 

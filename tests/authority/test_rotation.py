@@ -18,10 +18,10 @@ from pilotpy_ca.control import ask
 from pilotpy_ca.keeper import Event, Keeper
 from pilotpy_ca.terms import Terms
 from pilotpy_protos.istio.mesh.v1alpha1.proxy_config_pb2 import ProxyConfig
+from tests.asynchronous import asynchronous
 from tests.authority.plane import TERMS, Plane, Workload, names, plane, shown_to
 from tests.waiting import until
 from tests.xds.client import Client
-from tests.xds.test_edge import asynchronous
 
 SOON = replace(TERMS, settle=timedelta(milliseconds=100))
 BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])

@@ -11,9 +11,9 @@ from pilotpy.engine import Engine
 from pilotpy.xds.inspection import EVERYTHING, Inspection
 from pilotpy.xds.resource_type import CLUSTER, LISTENER, SECRET
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from tests.asynchronous import asynchronous
 from tests.authority.plane import SHOP, plane
 from tests.xds.client import Client, node_id, resources_in
-from tests.xds.test_edge import asynchronous
 
 BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
 KEY = "a private key"

@@ -23,13 +23,13 @@ from pilotpy_ca.csr import new_request
 from pilotpy_ca.errors import StorageError
 from pilotpy_ca.keys import KeyType, PrivateKey
 from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
+from tests.asynchronous import asynchronous
 from tests.authority.plane import CREATE, Workload, bearer, names
 from tests.kube.cluster import Refused
 from tests.kube.plane import plane
 from tests.kube.test_keys import Shop, entered, secret
 from tests.waiting import until
 from tests.xds.client import OPTIONS
-from tests.xds.test_edge import asynchronous
 
 # One that is not lost when all of this machine is busy.
 STEADY = LeaseTerms(timedelta(seconds=8), timedelta(seconds=6), timedelta(seconds=0.5))

@@ -19,6 +19,7 @@ from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.sources.kubernetes.member import Follow
 from pilotpy.sources.together import Together
 from tests import waiting
+from tests.asynchronous import asynchronous
 from tests.authority.plane import Workload, names
 from tests.kube.cluster import Cluster
 from tests.kube.objects import config_map, endpoint_slice, pod, running, service
@@ -27,7 +28,6 @@ from tests.kube.served import domains, places, serving, sidecar, until
 from tests.kube.test_keys import Shop
 from tests.kube.watching import TIMING
 from tests.sources.following import Follower
-from tests.xds.test_edge import asynchronous
 
 
 @pytest.fixture(scope="module")

@@ -24,12 +24,12 @@ from pilotpy_ca.commands import Revoke
 from pilotpy_ca.errors import CsrError
 from pilotpy_ca.keys import KeyType, PrivateKey, signature_hash
 from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
+from tests.asynchronous import asynchronous
 from tests.authority.plane import CREATE, Workload, bearer, names
 from tests.kube.plane import plane
 from tests.kube.test_keys import Shop
 from tests.waiting import until
 from tests.xds.client import Client, node_id
-from tests.xds.test_edge import asynchronous
 
 COLLECTION = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 DAY = timedelta(days=1)

@@ -12,13 +12,13 @@ from pilotpy.kube.csr_signer import Signer
 from pilotpy.kube.definitions import definitions
 from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS, REMOTE
 from pilotpy_ca.certificates import pem
+from tests.asynchronous import asynchronous
 from tests.authority.plane import Workload, names
 from tests.kube.cluster import Refused, path_of
 from tests.kube.plane import plane, roots_in
 from tests.kube.test_csr_signer import certificate, left, signing
 from tests.kube.test_keys import Shop
 from tests.kube.waiting import eventually, soon
-from tests.xds.test_edge import asynchronous
 
 
 @pytest.fixture(scope="module")

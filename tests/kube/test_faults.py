@@ -20,6 +20,7 @@ from pilotpy.sources.kubernetes.list_watch import Happened
 from pilotpy.sources.kubernetes.login import default_login, written_login
 from pilotpy.sources.mesh_settings import MESH_CONFIG
 from pilotpy.sources.together import Together
+from tests.asynchronous import asynchronous
 from tests.kube.cluster import Refused
 from tests.kube.front import fronted
 from tests.kube.objects import config_map, definition, service, virtual_service
@@ -31,7 +32,6 @@ from tests.kube.watching import TIMING
 from tests.sources.following import Follower
 from tests.sources.kubernetes.test_connection import kubeconfig
 from tests.waiting import eventually, until
-from tests.xds.test_edge import asynchronous
 
 SETTINGS = Ref("ConfigMap", "istio-system", "istio")
 QUICK = TIMING._replace(stall=timedelta(seconds=2), longest_pause=timedelta(seconds=0.3))

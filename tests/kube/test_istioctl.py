@@ -10,12 +10,12 @@ import json
 from contextlib import asynccontextmanager
 
 from pilotpy.xds.resource_type import CLUSTER
+from tests.asynchronous import asynchronous
 from tests.kube.objects import config_map
 from tests.kube.plane import plane
 from tests.kube.test_keys import Shop
 from tests.waiting import until
 from tests.xds.client import Client, node_id
-from tests.xds.test_edge import asynchronous
 
 STARTED = {"ISTIO_VERSION": "1.29.6", "CLUSTER_ID": "Kubernetes", "PROXY_CONFIG": {"statusPort": 15020}}
 

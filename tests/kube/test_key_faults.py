@@ -20,12 +20,12 @@ from pilotpy_ca.commands import Rotate
 from pilotpy_ca.csr import new_request
 from pilotpy_ca.keeper import Keeper, Source
 from pilotpy_ca.keys import KeyType, PrivateKey
+from tests.asynchronous import asynchronous
 from tests.authority.plane import Workload
 from tests.kube.plane import RHYTHM, TERMS, plane
 from tests.kube.test_ca_commands import STEADY, Holder, ask, phases, status
 from tests.kube.test_keys import Shop, entered, secret, stored
 from tests.waiting import until
-from tests.xds.test_edge import asynchronous
 
 CSR = new_request(PrivateKey.new(KeyType.P256))
 

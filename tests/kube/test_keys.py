@@ -15,11 +15,11 @@ from pilotpy.xds.resource_type import CLUSTER
 from pilotpy_ca.certificates import intermediate_certificate, pem, root_certificate
 from pilotpy_ca.errors import BundleError, StorageError
 from pilotpy_ca.keys import KeyType, PrivateKey
+from tests.asynchronous import asynchronous
 from tests.authority.plane import Workload, names
 from tests.kube.plane import Plane, plane, pod, roots_in
 from tests.kube.waiting import soon
 from tests.waiting import until
-from tests.xds.test_edge import asynchronous
 
 DAY = timedelta(days=1)
 

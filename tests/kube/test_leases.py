@@ -11,9 +11,9 @@ import pytest
 from pilotpy.kube.leases import Lease, Terms
 from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.login import default_login
+from tests.asynchronous import asynchronous
 from tests.kube.waiting import soon
 from tests.waiting import until
-from tests.xds.test_edge import asynchronous
 
 QUICK = Terms(timedelta(seconds=2), timedelta(seconds=1), timedelta(seconds=0.2))
 

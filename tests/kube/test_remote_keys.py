@@ -10,6 +10,7 @@ import yaml
 
 from pilotpy.kube.remote_roots import ANNOTATION
 from pilotpy.xds.resource_type import SECRET
+from tests.asynchronous import asynchronous
 from tests.authority.plane import Workload, bearer
 from tests.kube.plane import plane, pod, roots_in
 from tests.kube.test_clusters import east, inlined, remote_secret  # noqa: F401 - one is a fixture
@@ -17,7 +18,6 @@ from tests.kube.test_keys import Shop, secret
 from tests.kube.test_secrets import PAIR, allow, keys_in
 from tests.waiting import until
 from tests.xds.client import Client, node_id
-from tests.xds.test_edge import asynchronous
 
 
 def namespace(name, **annotations):

@@ -14,13 +14,13 @@ import pytest
 
 from pilotpy.xds.resource_type import CLUSTER
 from pilotpy_protos.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
+from tests.asynchronous import asynchronous
 from tests.authority.plane import CREATE, Workload, bearer
 from tests.kube.plane import QUICK, roots_in
 from tests.kube.test_keys import Shop
 from tests.kube.waiting import soon
 from tests.waiting import until
 from tests.xds.client import OPTIONS, Client, node_id, resources_in
-from tests.xds.test_edge import asynchronous
 
 LEASE = "istio-namespace-controller-election"
 # What a workload tries again after: a replica is gone, the API server too busy to review its token; it asks too often.

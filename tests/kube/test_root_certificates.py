@@ -11,11 +11,11 @@ from pilotpy.kube.root_certificates import RootCertificates, Rules
 from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.list_watch import Timing
 from pilotpy.sources.kubernetes.login import default_login
+from tests.asynchronous import asynchronous
 from tests.kube.cluster import Refused
 from tests.kube.plane import roots_in, roots_of
 from tests.kube.waiting import soon
 from tests.waiting import eventually, until
-from tests.xds.test_edge import asynchronous
 
 ROOTS = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 QUICK = Timing(pause=timedelta(milliseconds=50))

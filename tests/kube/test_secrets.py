@@ -15,10 +15,10 @@ from pilotpy.sources.kubernetes.connection import connected
 from pilotpy.sources.kubernetes.login import default_login
 from pilotpy.xds.resource_type import CLUSTER, SECRET
 from pilotpy_protos.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from tests.asynchronous import asynchronous
 from tests.kube.plane import plane
 from tests.kube.test_keys import Shop, secret
 from tests.xds.client import resources_in
-from tests.xds.test_edge import asynchronous
 
 PAIR = {"tls.crt": b"chain", "tls.key": b"a private key", "ca.crt": b"roots"}
 

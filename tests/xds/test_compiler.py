@@ -16,9 +16,9 @@ from pilotpy.mesh.view import Features, Inbound, Listening, Place, Scope, View
 from pilotpy.xds.compiler import Answers
 from pilotpy.xds.publication import Node, Unacceptable
 from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER
+from tests.asynchronous import asynchronous
 from tests.waiting import until
 from tests.xds.client import node_id
-from tests.xds.test_edge import asynchronous
 from tests.xds.world import FAST, World, put
 
 

@@ -20,8 +20,8 @@ from pilotpy.xds.server import serving
 from pilotpy_protos.descriptors import pool
 from pilotpy_protos.envoy.admin.v3.config_dump_pb2 import ConfigDump
 from pilotpy_protos.envoy.admin.v3.config_dump_shared_pb2 import ClustersConfigDump
+from tests.asynchronous import asynchronous
 from tests.xds.client import Client, node_id
-from tests.xds.test_edge import asynchronous
 from tests.xds.world import COLLECTIONS, FAST, put, view
 
 HERE = FAST._replace(http_address="127.0.0.1:0", monitoring_address="127.0.0.1:0", grpc_address="127.0.0.1:0")

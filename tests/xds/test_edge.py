@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import grpc
 import pytest
 from prometheus_client import generate_latest
@@ -17,23 +15,12 @@ from pilotpy.xds.names import MOST
 from pilotpy.xds.resource_type import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from pilotpy_protos.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from pilotpy_protos.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+from tests.asynchronous import asynchronous
 from tests.waiting import until
 from tests.xds.client import Client, resources_in
 from tests.xds.world import BY_TYPE, COLLECTIONS, FAST, World, put, running, view
 
 BOTH = pytest.mark.parametrize("incremental", [True, False], ids=["incremental", "state of the world"])
-
-
-def asynchronous(test):
-    """Run a coroutine as a test."""
-
-    def run(**arguments):
-        asyncio.run(test(**arguments))
-
-    run.__name__ = test.__name__
-    run.__signature__ = __import__("inspect").signature(test)
-    run.pytestmark = getattr(test, "pytestmark", [])
-    return run
 
 
 def finished(world):

@@ -10,8 +10,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from pilotpy.xds.grpc_transport import GrpcTransport
 from pilotpy.xds.resource_type import CLUSTER
+from tests.asynchronous import asynchronous
 from tests.xds.client import Client
-from tests.xds.test_edge import asynchronous
 from tests.xds.world import running
 
 ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"

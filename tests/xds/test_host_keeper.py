@@ -23,9 +23,9 @@ from pilotpy.ops.settings import Settings
 from pilotpy.sources.change import Change, Origin
 from pilotpy.xds.compiler import Answers, LocalCompiler
 from pilotpy.xds.host_keeper import Answer, HostKeeper, Lives, Unanswered, keeping_hosts, looked_up
+from tests.asynchronous import asynchronous
 from tests.mesh.networks import networks
 from tests.waiting import until
-from tests.xds.test_edge import asynchronous
 
 SHORT = Lives(timedelta(milliseconds=1), timedelta(milliseconds=5))
 LONG = timedelta(hours=2)

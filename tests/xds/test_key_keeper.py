@@ -15,8 +15,8 @@ from pilotpy.ops.settings import Settings
 from pilotpy.sources.folder import Folder
 from pilotpy.xds.jwks import Refused
 from pilotpy.xds.key_keeper import KeyKeeper, Rhythm
+from tests.asynchronous import asynchronous
 from tests.waiting import until
-from tests.xds.test_edge import asynchronous
 from tests.xds.test_jwks import KEYS, keys, server
 
 A = KeySource("https://a/keys", "", timedelta(seconds=5))

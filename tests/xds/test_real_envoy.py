@@ -24,9 +24,9 @@ from pilotpy_protos.envoy.extensions.filters.http.router.v3.router_pb2 import Ro
 from pilotpy_protos.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
+from tests.asynchronous import asynchronous
 from tests.waiting import until
 from tests.xds.client import node_id
-from tests.xds.test_edge import asynchronous
 from tests.xds.world import THING, World, running
 
 pytestmark = pytest.mark.envoy
