@@ -32,7 +32,7 @@ from pilotpy.xds.server import Server, serving
 
 _LOG = logging.getLogger("pilotpy.follow")
 _BETWEEN = 60.0  # seconds between two looks at how long the mesh's keys last
-_ENDPOINTS = frozenset({"EndpointSlice", "Endpoints"})
+_ENDPOINTS = frozenset({"EndpointSlice", "Endpoints", "Pod"})  # Pods: an endpoint says too little without its own
 
 
 @contextlib.asynccontextmanager
@@ -89,10 +89,15 @@ async def following(
 
 
 def submit(compiler: LocalCompiler, changes: list[Change]) -> None:
-    """Hand changes to the compiler; where workloads are, and nothing else, goes by the faster lane."""
-    if changes:
-        endpoints = all(change.ref.kind in _ENDPOINTS for change in changes)
-        compiler.submit(puts(changes), [str(change.ref) for change in changes], endpoints=endpoints)
+    """Hand changes to the compiler; where workloads are goes by the faster lane.
+
+    A kind has one lane: by two, something older could come in after something newer of the same name.
+    """
+    faster = [change for change in changes if change.ref.kind in _ENDPOINTS]
+    others = [change for change in changes if change.ref.kind not in _ENDPOINTS]
+    for lane, endpoints in ((others, False), (faster, True)):
+        if lane:
+            compiler.submit(puts(lane), [str(change.ref) for change in lane], endpoints=endpoints)
 
 
 class _Followed(NamedTuple):

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from pilotpy.follow import following
-from pilotpy.mesh.services import holder
+from pilotpy.engine import Engine, query
+from pilotpy.follow import following, submit
+from pilotpy.mesh.endpoints import endpoints
+from pilotpy.mesh.services import holder, service
+from pilotpy.mesh.views import view
 from pilotpy.ops.endless import endless
+from pilotpy.ops.instruments import instruments
+from pilotpy.ops.settings import Settings
+from pilotpy.sources.change import Change
 from pilotpy.sources.folder import Folder
-from pilotpy.xds.compiler import LocalCompiler
+from pilotpy.xds.compiler import Answers, LocalCompiler
 from tests.authority.plane import SETTINGS, SHOP
+from tests.mesh.world import endpoint_slice, key, kube_service
 from tests.waiting import until
 
 SERVICE = """
@@ -80,6 +88,56 @@ def test_a_change_that_we_stumble_over_costs_the_others_nothing(tmp_path, critic
     asyncio.run(play())
     assert not any("bad" in name for name in taken)
     assert critical()
+
+
+WEB = key("shop", "web")
+
+
+def said(*objects):
+    return [Change(one.ref, "", None, one) for one in objects]
+
+
+@query
+def port_and_places(q):
+    found = q(service, WEB)
+    return found and (found.ports[0].number, [one.address for one in q(endpoints, WEB, "http")])
+
+
+@asynccontextmanager
+async def compiled(window):
+    """A compiler that runs, whose endpoints wait so long, and all that it ever answered."""
+    settings = Settings(endpoint_window=window, debounce_after=timedelta(milliseconds=100))
+    compiler, answers = LocalCompiler(Engine(), Answers(view, {}), settings, instruments()), []
+    compiler.act_on(port_and_places, answers.append)
+    compiling = asyncio.create_task(compiler.run())
+    try:
+        yield compiler, answers
+    finally:
+        compiling.cancel()
+        await asyncio.gather(compiling, return_exceptions=True)
+
+
+def test_where_workloads_are_is_never_told_in_another_order_than_it_was_said():
+    async def play():
+        async with compiled(timedelta(milliseconds=10)) as (compiler, answers):
+            submit(compiler, said(kube_service("shop", "web"), endpoint_slice("shop", "web", "10.1.0.1")))
+            submit(compiler, said(endpoint_slice("shop", "web", "10.1.0.2")))
+            await until(lambda: answers[-1])
+            return answers[-1]
+
+    assert asyncio.run(play()) == (80, ["10.1.0.2"])
+
+
+def test_what_came_together_is_compiled_together():
+    async def play():
+        async with compiled(timedelta(seconds=10)) as (compiler, answers):
+            for port, place in ((80, "10.1.0.1"), (81, "10.1.0.2")):
+                changed = (kube_service("shop", "web", port=port), endpoint_slice("shop", "web", place))
+                submit(compiler, said(*changed))
+                await until(lambda port=port: answers[-1] and answers[-1][0] == port)
+            return answers
+
+    assert asyncio.run(play()) == [None, (80, ["10.1.0.1"]), (81, ["10.1.0.2"])]
 
 
 def test_work_is_begun_again_later_each_time_it_fails_at_once(critical):

@@ -171,7 +171,8 @@ class LocalCompiler:
         while True:
             await self._something_to_do()
             started = self._clock.moment()
-            self._absorb(self._config, started)
+            # What came together is compiled together: endpoints go with the configuration that they came with.
+            self._hurry = self._absorb(self._config, started) or self._hurry
             self._absorb(self._endpoints, started)
             self._hurry = False
             self._absorbed.set()
@@ -195,17 +196,18 @@ class LocalCompiler:
             except TimeoutError:
                 return
 
-    def _absorb(self, lane: Lane, now: Moment) -> None:
-        """Write what a lane has gathered, if it is due."""
+    def _absorb(self, lane: Lane, now: Moment) -> bool:
+        """Write what a lane has gathered, if it is due; whether it was."""
         due = lane.due
         load = lane.taken() if due is not None and (self._hurry or due <= now) else None
         if load is None:
-            return
+            return False
         self._written = self.engine.apply(load.puts)
         self._timeline.seen(load.causes, load.first)
         self._metrics.triggers.add(lane.name)
         self._metrics.debounce.observe(now - load.first)
         self._ask_again(self.engine.woken())
+        return True
 
     def _ask_again(self, doubtful: Iterable[Asked]) -> None:
         endpoints = self._collections.get(ENDPOINT.url)
