@@ -172,8 +172,11 @@ class Demo:
             self._console.print(_bars(await counting))
 
     def _version(self, body: bytes) -> str:
+        """Whose reviews a page shows. Raises KeyError: one of its services did not answer."""
         page = json.loads(body)
         version = str(page["reviews"]["version"])
+        if "identities" not in page["details"]:
+            raise KeyError("details")
         self._pages[version] = page
         return version
 
