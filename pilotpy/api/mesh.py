@@ -1,4 +1,4 @@
-"""A mesh from files, to look at. The commands go in through this door too."""
+"""A mesh from files, a cluster or both, to look at. The commands go in through this door too."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pilotpy.analyze.served import served_to_all
 from pilotpy.api.finding import in_order, located
 from pilotpy.api.proxy import MeshProxy, Unknown
 from pilotpy.engine import Engine, Fork, Put
+from pilotpy.mesh.clusters import HOME_CLUSTER
 from pilotpy.mesh.inputs import puts
 from pilotpy.mesh.kinds import PODS, PROXIES
 from pilotpy.mesh.proxy import proxy_from_node
@@ -27,6 +28,7 @@ from pilotpy.model.pod import Pod
 from pilotpy.model.resource import Finding, Ref, Resource
 from pilotpy.sources.folder import Folder
 from pilotpy.sources.namespaces import Namespaces
+from pilotpy.sources.snapshot import Snapshot
 
 
 def load(
@@ -34,29 +36,37 @@ def load(
     mesh_config: str | PathLike[str] | None = None,
     mesh_networks: str | PathLike[str] | None = None,
     default_resources: bool = False,
+    cluster: Snapshot | None = None,
 ) -> Mesh:
     """Return the mesh that files and folders describe, with the Pods and addresses that a cluster would add.
 
-    ``default_resources`` adds what every installation of Istio has, unless the files say otherwise.
+    ``default_resources`` adds what every installation of Istio has, unless the files say otherwise. Files over a
+    ``cluster`` are as if applied to it, before its controllers have done anything about them.
     What is wrong in them is in ``Mesh.findings``; nothing is raised for it.
     """
     folder = Folder(paths, mesh_config=mesh_config, mesh_networks=mesh_networks)
     engine = Engine()
-    changes = Namespaces().counting(folder.load())
+    if cluster is None:
+        changes, wrong = Namespaces().counting(folder.load()), folder.findings
+    else:
+        engine.apply([Put(HOME_CLUSTER, ("",), cluster.cluster)])
+        changes, wrong = cluster.under(folder), cluster.wrong(folder)
     engine.apply([Put(NOW, ("",), datetime.now(UTC)), *puts(changes, KIND_OF)])
     if default_resources:
         written = {change.ref for change in changes}
         absent = (one for one in DEFAULT_RESOURCES if one.ref not in written)
         engine.apply(Put(KIND_OF[one.ref.kind], (one.ref.namespace, one.ref.name), one) for one in absent)
-    return Mesh(engine, folder)
+    return Mesh(engine, folder, wrong)
 
 
 class Mesh:
-    """A mesh as its files describe it, compiled as far as it is looked at."""
+    """A mesh as it is described, compiled as far as it is looked at."""
 
-    def __init__(self, engine: Engine, folder: Folder) -> None:
+    def __init__(self, engine: Engine, folder: Folder, wrong: tuple[Finding, ...]) -> None:
+        """`wrong`: with the files and the cluster, and with each object in them by itself; by file and line."""
         self._engine = engine
         self._folder = folder
+        self._wrong = wrong
 
     @cached_property
     def proxies(self) -> tuple[str, ...]:
@@ -65,8 +75,10 @@ class Mesh:
 
     @cached_property
     def _pods(self) -> dict[str, Resource[Pod]]:
-        """All Pods that have an address, by the names of their proxies; sorted."""
-        found = {_name(pod): pod for _, pod in self._engine.objects(PODS) if pod_addresses(pod)}
+        """All Pods that have an address, but for those of other clusters, by the names of their proxies; sorted."""
+        found = {
+            _name(pod): pod for _, pod in self._engine.objects(PODS) if pod_addresses(pod) and "@" not in pod.ref.name
+        }
         return dict(sorted(found.items()))
 
     def proxy(self, name: str, *, envoy: str = "istio") -> MeshProxy:
@@ -104,12 +116,7 @@ class Mesh:
         said = {(one.code, one.ref, one.field) for one in doubtful}
         # Much of what is doubtful about an object shows in what proxies are served, too.
         served = [one for one in self._served() if (one.code, one.ref, one.field) not in said]
-        return in_order([*self.of_files, *doubtful, *served])
-
-    @property
-    def of_files(self) -> tuple[Finding, ...]:
-        """What is wrong with the files and with each object in them by itself; by file and line."""
-        return self._folder.findings
+        return in_order([*self._wrong, *doubtful, *served])
 
     def _doubts(self) -> list[Finding]:
         """Return what is doubtful about all objects that were written; those that are refused are looked at too."""
@@ -137,7 +144,7 @@ class Mesh:
     def _announced(self, node: Node, locality: Locality, envoy: str | None) -> MeshProxy:
         put = self._introduced(node, locality, envoy)
         self._engine.apply([put])
-        return MeshProxy(self._engine, self._folder, str(put.key[0]))
+        return MeshProxy(self._engine, self._folder, str(put.key[0]), self._wrong)
 
     @staticmethod
     def _introduced(node: Node, locality: Locality, envoy: str | None) -> Put:

@@ -48,10 +48,11 @@ class Unknown(LookupError):
 class MeshProxy:
     """What one proxy of a mesh is served."""
 
-    def __init__(self, engine: Engine, folder: Folder, key: str) -> None:
+    def __init__(self, engine: Engine, folder: Folder, key: str, wrong: tuple[Finding, ...]) -> None:
         self._engine = engine
         self._folder = folder
         self._key = key
+        self._wrong = wrong
 
     @property
     def clusters(self) -> list[Cluster]:
@@ -97,7 +98,7 @@ class MeshProxy:
         """Return everything as plain data: proto field names, every ``Any`` opened. Raises ``Unknown`` for a part.
 
         ``parts`` are "all", short names ("cds") or long ones ("clusters"). Findings always come along: this proxy's,
-        and those about the files, because what could not be read of them is what a proxy is missing.
+        and those about the files and the cluster, because what could not be read of them is what a proxy is missing.
         """
         wanted = _parts(parts)
         document: dict[str, Any] = {
@@ -107,7 +108,7 @@ class MeshProxy:
             document["secrets"] = []
         if "name_table" in wanted:
             document["name_table"] = next((opened(NAMES, one) for one in self.tree(NAMES)), {})
-        findings = in_order([*self._folder.findings, *self.findings])
+        findings = in_order([*self._wrong, *self.findings])
         document["findings"] = [plain_finding(finding) for finding in findings]
         return document
 

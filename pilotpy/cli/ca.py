@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from pilotpy.cli.options import fail
+from pilotpy.cli.options import Kubeconfig, KubeContext, fail
 from pilotpy_ca import cli
 
 if TYPE_CHECKING:
@@ -19,13 +19,8 @@ if TYPE_CHECKING:
 
 def in_cluster(
     kubernetes: Annotated[bool, typer.Option("--kubernetes", help="The keys of a cluster, not of a folder.")] = False,
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(
-            help="How to log in; else by KUBECONFIG, as the Pod that this is, by ~/.kube/config.", metavar="FILE"
-        ),
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig; else its current one.")] = None,
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = None,
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Where the control plane is.", envvar="POD_NAMESPACE")
     ] = "istio-system",

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pilotpy.cli.options import Dialect, EnvoyDialect, Files, Format, MeshConfigFile, MorePaths, fail, paths_of
+from pilotpy.cli.options import (
+    Dialect,
+    EnvoyDialect,
+    Files,
+    Format,
+    InCluster,
+    Kubeconfig,
+    KubeContext,
+    MeshConfigFile,
+    MorePaths,
+    fail,
+    paths_of,
+    snapshot_of,
+)
 
 if TYPE_CHECKING:
     from pilotpy.api import Mesh, MeshProxy
@@ -17,6 +30,9 @@ if TYPE_CHECKING:
 def compile_(
     files: Files = None,
     more: MorePaths = None,
+    kubernetes: InCluster = False,
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = None,
     proxy: Annotated[str, typer.Option(help="A Pod or its workload.", metavar="POD.NAMESPACE")] = "",
     node: Annotated[str, typer.Option(help="A node id, as Envoy announces it.", metavar="ID")] = "",
     metadata: Annotated[str, typer.Option(help="The node's metadata.", metavar="JSON")] = "",
@@ -31,7 +47,9 @@ def compile_(
 
     if bool(proxy) == bool(node):
         fail("name the proxy with either --proxy POD.NAMESPACE or --node ID", 2)
-    mesh = api.load(*paths_of(files, more), mesh_config=mesh_config)
+    paths = paths_of(files, more, needed=not kubernetes)
+    cluster = snapshot_of(kubeconfig, context, kubernetes=kubernetes)
+    mesh = api.load(*paths, mesh_config=mesh_config, cluster=cluster)
     try:
         found = mesh.proxy(proxy, envoy=envoy.value) if proxy else _node(mesh, node, metadata, locality, envoy)
         document = found.document(kind.split(","))

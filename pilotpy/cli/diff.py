@@ -8,15 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pilotpy.cli.options import Dialect, EnvoyDialect, MeshConfigFile, Report, ReportFormat, paths_of
+from pilotpy.cli.options import (
+    Dialect,
+    EnvoyDialect,
+    InCluster,
+    Kubeconfig,
+    KubeContext,
+    MeshConfigFile,
+    Report,
+    ReportFormat,
+    fail,
+    paths_of,
+    snapshot_of,
+)
 
 if TYPE_CHECKING:
     from pilotpy.explain.difference import Difference
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="Folder or file as it is.", metavar="DIR")],
-    after: Annotated[Path, typer.Argument(help="Folder or file as it would be.", metavar="DIR2")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folder or file as it is, and as it would be; with --kubernetes, what would be applied.",
+            metavar="DIR DIR2 | --kubernetes PATH...",
+        ),
+    ],
+    kubernetes: InCluster = False,
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = None,
     mesh_config: MeshConfigFile = None,
     envoy: EnvoyDialect = Dialect.ISTIO,
     output: ReportFormat = Report.TEXT,
@@ -24,8 +44,12 @@ def diff(
     """Show which proxies change, and what is added (+), removed (-) and changed (~); exit code 2 if anything is."""
     from pilotpy import api
 
-    paths_of([before, after], None)
-    old, new = api.load(before, mesh_config=mesh_config), api.load(after, mesh_config=mesh_config)
+    paths_of(paths, None)
+    if not kubernetes and len(paths) != 2:
+        fail("name two folders or files, DIR and DIR2; or a cluster, with --kubernetes", 2)
+    cluster = snapshot_of(kubeconfig, context, kubernetes=kubernetes)
+    before, after = ([], paths) if kubernetes else (paths[:1], paths[1:])
+    old, new = (api.load(*some, mesh_config=mesh_config, cluster=cluster) for some in (before, after))
     changes = api.changes(old, new, envoy=envoy.value)
     if output is Report.JSON:
         print(json.dumps([_plain(proxies, differences) for proxies, differences in changes], indent=2))

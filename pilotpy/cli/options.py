@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from pilotpy.sources.snapshot import Snapshot
 
 Files = Annotated[
     list[Path] | None,
@@ -35,6 +38,19 @@ MeshNetworksFile = Annotated[
         exists=True,
         dir_okay=False,
     ),
+]
+
+InCluster = Annotated[bool, typer.Option("--kubernetes", help="Look at a cluster, with the files as if applied to it.")]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig",
+        help="How to log in to the cluster; else by KUBECONFIG, as the Pod that this is, by ~/.kube/config.",
+        metavar="FILE",
+    ),
+]
+KubeContext = Annotated[
+    str | None, typer.Option("--context", help="Context of the kubeconfig; else its current one.", metavar="NAME")
 ]
 
 
@@ -70,10 +86,34 @@ def fail(message: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def paths_of(files: list[Path] | None, more: list[Path] | None) -> list[Path]:
-    """Return all paths that were named; leave if there is none, or one is no file or folder."""
+def snapshot_of(kubeconfig: Path | None, context: str | None, *, kubernetes: bool) -> Snapshot | None:
+    """Return what a cluster holds now, if it is to be looked at; leave if it cannot be."""
+    if not kubernetes:
+        if kubeconfig is not None or context is not None:
+            fail("--kubeconfig and --context are for a cluster: with --kubernetes", 2)
+        return None
+    if kubeconfig is not None and not kubeconfig.is_file():
+        fail(f"{kubeconfig}: no such file", 2)
+    import asyncio
+    import os
+
+    from pilotpy.gather import snapshot
+    from pilotpy.ops.settings import Settings, Wrong
+    from pilotpy.sources.kubernetes.login import default_login
+    from pilotpy.sources.kubernetes.trouble import Trouble
+
+    try:
+        return asyncio.run(snapshot(default_login(kubeconfig, context), Settings.of(os.environ)))
+    except Wrong as error:
+        fail(str(error))
+    except Trouble as trouble:
+        fail(f"the cluster cannot be looked at: {trouble}")
+
+
+def paths_of(files: list[Path] | None, more: list[Path] | None, *, needed: bool = True) -> list[Path]:
+    """Return all paths that were named; leave if one is no file or folder, or there is none and one is needed."""
     paths = [*(files or []), *(more or [])]
-    if not paths:
+    if needed and not paths:
         fail("name at least one file or folder: -f PATH", 2)
     for path in paths:
         if not path.exists():

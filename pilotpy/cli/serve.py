@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pilotpy.cli.options import MeshConfigFile, MeshNetworksFile, fail, paths_of
+from pilotpy.cli.options import Kubeconfig, KubeContext, MeshConfigFile, MeshNetworksFile, fail, paths_of
 from pilotpy_ca.cli import default_folder
 
 if TYPE_CHECKING:
@@ -38,14 +38,8 @@ def serve(
         typer.Option("--dir", help="File or folder to read and to watch; may be repeated.", metavar="PATH"),
     ] = None,
     kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Watch a cluster.")] = False,
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(
-            help="How to log in to the cluster; else by KUBECONFIG, as the Pod that this is, by ~/.kube/config.",
-            metavar="FILE",
-        ),
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig; else its current one.")] = None,
+    kubeconfig: Kubeconfig = None,
+    context: KubeContext = None,
     mesh_config: MeshConfigFile = None,
     mesh_networks: MeshNetworksFile = None,
     grpc_address: Annotated[

@@ -12,6 +12,7 @@ DUPLICATE_OBJECT = "PP0007"  # two objects of one name; the first counts
 NOT_COMPILED = "PP0008"  # read, understood, and without effect yet
 SHUT = "PP0009"  # a policy that cannot be used: what it is for is shut
 UNHEARD = "PP0010"  # an API server does not tell what it holds; what it said last counts
+UNPERMITTED = "PP0011"  # who looks at a cluster may not list a kind; it is taken to be empty
 
 INVALID = "IST0106"  # Istio's SchemaValidationError: the object is not used
 DUBIOUS = "IST0133"  # Istio's SchemaWarning

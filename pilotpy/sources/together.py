@@ -39,15 +39,27 @@ class Followed(NamedTuple):
 Clusters = Callable[[], Sequence[Followed]]
 
 
+class Joined:
+    """What some sources say together, the first of them the strongest. No I/O."""
+
+    def __init__(self, revision: str = "") -> None:
+        """`revision`: of the control plane that they are for."""
+        self._layers: Layers[int] = Layers()
+        self._namespaces = Namespaces(revision)
+        self._services = SharedServices()
+
+    def taken(self, layer: int, changes: Iterable[Change]) -> list[Change]:
+        """Take in what one of them says. Returns what it changes of what counts."""
+        return self._services.merged(self._namespaces.counting(self._layers.uppermost(layer, changes)))
+
+
 class Together:
     """A source of sources, the first of them the strongest."""
 
     def __init__(self, sources: Sequence[Source], revision: str = "", clusters: Clusters | None = None) -> None:
         self.clusters = clusters  # those that are followed; None: it is not about clusters
         self._sources = sources
-        self._layers: Layers[int] = Layers()
-        self._namespaces = Namespaces(revision)
-        self._services = SharedServices()
+        self._joined = Joined(revision)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -67,18 +79,15 @@ class Together:
             first: list[Change] = []
             while silent:
                 layer, changes = await _next(told, failed)
-                first += self._taken(layer, changes)
+                first += self._joined.taken(layer, changes)
                 silent.discard(layer)
             yield first
             while True:
-                yield self._taken(*await _next(told, failed))
+                yield self._joined.taken(*await _next(told, failed))
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(failed, *tasks, return_exceptions=True)
-
-    def _taken(self, layer: int, changes: Iterable[Change]) -> list[Change]:
-        return self._services.merged(self._namespaces.counting(self._layers.uppermost(layer, changes)))
 
 
 async def _listened(source: Source, layer: int, told: asyncio.Queue[tuple[int, list[Change]]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from random import Random
@@ -23,7 +23,7 @@ from pilotpy.sources.kubernetes.collection import COLLECTIONS, DEFINITIONS, Coll
 from pilotpy.sources.kubernetes.connection import Connection
 from pilotpy.sources.kubernetes.list_watch import Happened, ListWatch, Timing
 from pilotpy.sources.kubernetes.mirror import Mirror, Told
-from pilotpy.sources.kubernetes.trouble import Trouble
+from pilotpy.sources.kubernetes.trouble import Trouble, Unpermitted
 from pilotpy.sources.kubernetes.wire import Event, Read
 from pilotpy.sources.mesh_settings import MeshSettings
 
@@ -86,7 +86,7 @@ class Cluster:
         slices = (one for kind in self._all if kind.collection.kind == "EndpointSlice" for one in kind.objects.values())
         return sum(podless(one, pods) for one in slices)
 
-    async def watch(self) -> AsyncIterator[list[Change]]:
+    async def watch(self) -> AsyncGenerator[list[Change]]:
         """All that there is, once all of it is known; then what changes, for ever. A batch may be empty."""
         tasks = [
             asyncio.create_task(loop.run(), name=f"watch {kind.collection.name}") for kind, loop in self._loops.items()
@@ -191,6 +191,13 @@ def podless(piece: Resource[EndpointSlice], pods: AbstractSet[Ref]) -> int:
 
 
 def _unheard(collection: Collection, trouble: Trouble) -> Finding:
+    if isinstance(trouble, Unpermitted):
+        return Finding(
+            code=codes.UNPERMITTED,
+            severity=Severity.WARNING,
+            message=f"{collection.name} are taken to be none: you may not list them",
+            hint="Ask for leave to list them; until then, doubt what is said of objects that name such",
+        )
     return Finding(
         code=codes.UNHEARD,
         severity=Severity.ERROR,

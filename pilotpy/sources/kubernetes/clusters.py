@@ -8,7 +8,7 @@ other, and after a while keeps nobody waiting. Source: istio pkg/kube/multiclust
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Mapping, MutableMapping
 from typing import Final, NamedTuple
 
 from pilotpy.model.resource import Finding, Ref
@@ -80,7 +80,7 @@ class Clusters:
     def _followed(self) -> dict[str, Member]:
         return self._coming | self._members
 
-    async def watch(self) -> AsyncIterator[list[Change]]:
+    async def watch(self) -> AsyncGenerator[list[Change]]:
         """What runs in them, once all are heard that can be in time; then what changes, for ever."""
         told = asyncio.create_task(self._read_secrets(), name="remote secrets")
         told.add_done_callback(lambda _: self._news.set())

@@ -3,7 +3,8 @@
 A list is taken in pages and replaces what was known only once it is complete. A watch goes on from the version that was
 heard last, which bookmarks keep young; a stream that ends, breaks in the middle of a line or falls silent is taken up
 there again. Only where the server no longer knows that version (410) is all listed anew. While nothing works, what was
-heard last stays. A server that says more than it may is listened to no further, and that is told.
+heard last stays. A server that says more than it may is listened to no further, and that is told. Who only looks `once`
+lists, and does without what the server does not let it list.
 
 Source  kubernetes API concepts ("Efficient detection of changes", "Retrieving large results sets in chunks"), client-go
 tools/cache/reflector.go.
@@ -28,10 +29,11 @@ from pilotpy.sources.kubernetes.backoff import Backoff
 from pilotpy.sources.kubernetes.collection import Collection
 from pilotpy.sources.kubernetes.connection import Connection
 from pilotpy.sources.kubernetes.room import UNBOUND, Bound, Room
-from pilotpy.sources.kubernetes.trouble import Refused, TooMuch, Trouble, Unreachable
+from pilotpy.sources.kubernetes.trouble import Refused, TooMuch, Trouble, Unpermitted, Unreachable
 from pilotpy.sources.kubernetes.wire import Event, Read
 
 _LOG = logging.getLogger("pilotpy.kubernetes")
+_FORBIDDEN = 403
 _GONE = 410
 _NOT_FOUND = 404
 _TOO_MANY = 429
@@ -53,6 +55,7 @@ class Timing(NamedTuple):
     pause: timedelta = timedelta(milliseconds=250)  # after a first failure; twice as long after each one more
     longest_pause: timedelta = timedelta(seconds=30)
     bound: Bound = UNBOUND
+    once: bool = False  # it is listed and not followed; what may not be listed is empty
 
 
 class Happened(Enum):
@@ -81,6 +84,7 @@ class _Absence(Enum):
 
     UNINSTALLED = "it is not installed"
     UNREAD = "it is installed in other versions"
+    UNPERMITTED = "it may not be listed"
 
 
 class ListWatch:
@@ -116,17 +120,18 @@ class ListWatch:
         self._look.set()
 
     async def run(self) -> None:
-        """Follow it, for ever."""
-        while True:
+        """Follow it, for ever; or until it is listed, if that will do."""
+        while not (self._timing.once and self._known):
             self._look.clear()
             try:
                 if not self._version:
                     await self._list()
-                await self._watch()
+                if not self._timing.once:
+                    await self._watch()
             except Refused as refused:
                 if refused.status == _GONE:
                     await self._expired()
-                elif refused.status == _NOT_FOUND and (absence := await self._absence()):
+                elif absence := await self._absence(refused):
                     await self._absent(absence)
                 else:
                     await self._troubled(refused, refused.retry_after)
@@ -157,6 +162,10 @@ class ListWatch:
         if absence is _Absence.UNREAD:
             versions = ", ".join(self._collection.versions)
             self._listener.troubled(Trouble(f"installed in none of the versions {versions}"))
+        elif absence is _Absence.UNPERMITTED:
+            self._listener.troubled(Unpermitted("it may not be listed by who looks"))
+        if self._timing.once:
+            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._look.wait(), self._timing.absent.total_seconds())
 
@@ -247,11 +256,15 @@ class ListWatch:
         if self._room.take(len(events), sum(len(event.object) for event in events)):
             self._version = ""  # what there is now may well be less than all that was said of it
 
-    async def _absence(self) -> _Absence | None:
+    async def _absence(self, refused: Refused) -> _Absence | None:
         """How the server says that it does not have the collection: a mere 404 may be that of somebody in between.
 
         Kinds of the core are in every server.
         """
+        if refused.status == _FORBIDDEN and self._timing.once:
+            return await self._unpermitted()
+        if refused.status != _NOT_FOUND:
+            return None
         group, versions = self._collection.group, self._collection.versions
         try:
             if self._collection.defined:
@@ -259,12 +272,20 @@ class ListWatch:
                 return None if wire.definition(definition).serves(versions) else _Absence.UNREAD
             if group and not wire.groups(await self._asked(_GROUPS)).serve(group, versions):
                 return _Absence.UNINSTALLED
-        except Refused as refused:
-            if self._collection.defined and refused.status == _NOT_FOUND and refused.reason == "NotFound":
+        except Refused as why:
+            if self._collection.defined and why.status == _NOT_FOUND and why.reason == "NotFound":
                 return _Absence.UNINSTALLED
         except (Trouble, msgspec.DecodeError):
             pass
         return None
+
+    async def _unpermitted(self) -> _Absence:
+        """What it is where it may not be listed: permission is looked at before there is anything to be listed."""
+        group, versions = self._collection.group, self._collection.versions
+        with contextlib.suppress(Trouble, msgspec.DecodeError):
+            if group and not wire.groups(await self._asked(_GROUPS)).serve(group, versions):
+                return _Absence.UNINSTALLED
+        return _Absence.UNPERMITTED
 
     async def _asked(self, path: str) -> bytes:
         return await self._connection.ask("GET", path, silence=self._timing.silence)

@@ -3,6 +3,7 @@
 Trouble
 ├── Unreachable   no answer, or half of one
 ├── Refused       an answer that is an error
+├── Unpermitted   what the asker may not ask, and does without
 ├── TooMuch       an answer that is larger than it may be
 └── Unusable      nothing to log in with
 """
@@ -28,6 +29,10 @@ class Refused(Trouble):
         self.status = status  # of HTTP
         self.reason = reason  # in the API's words: "Expired", "AlreadyExists"; "" if it does not say
         self.retry_after = retry_after
+
+
+class Unpermitted(Trouble):
+    """It is not for the asker to know; there is nothing to wait for."""
 
 
 class TooMuch(Trouble):
