@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pilotpy.api import Mesh, MeshProxy, load
+    from pilotpy.api import Mesh, MeshProxy, cluster, load
 
-__all__ = ["Mesh", "MeshProxy", "load"]
+__all__ = ["Mesh", "MeshProxy", "cluster", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -94,16 +94,12 @@ def snapshot_of(kubeconfig: Path | None, context: str | None, *, kubernetes: boo
         return None
     if kubeconfig is not None and not kubeconfig.is_file():
         fail(f"{kubeconfig}: no such file", 2)
-    import asyncio
-    import os
-
-    from pilotpy.gather import snapshot
-    from pilotpy.ops.settings import Settings, Wrong
-    from pilotpy.sources.kubernetes.login import default_login
+    from pilotpy import api
+    from pilotpy.ops.settings import Wrong
     from pilotpy.sources.kubernetes.trouble import Trouble
 
     try:
-        return asyncio.run(snapshot(default_login(kubeconfig, context), Settings.of(os.environ)))
+        return api.cluster(kubeconfig, context)
     except Wrong as error:
         fail(str(error))
     except Trouble as trouble:

@@ -32,6 +32,7 @@ def page(address: str, path: str, *, method: str = "GET", body: str = "", token:
             said = error.read(1000).decode(errors="replace").strip()
         raise OSError(f"{url}: {error.code} {error.reason}{': ' if said else ''}{said}") from None
     except URLError as error:
-        raise OSError(f"{url}: {error.reason}") from None
+        refused = isinstance(error.reason, ConnectionRefusedError)
+        raise OSError(f"{url}: {'nobody answers there' if refused else error.reason}") from None
     except (HTTPException, ValueError) as error:  # a port that is no number, an answer that is no text or ends early
         raise OSError(f"{url}: {error}") from None

@@ -218,6 +218,13 @@ def test_status_tells_each_type_and_why_one_was_refused():
     assert asked[0].path == "/debug/syncz?namespace=shop"
 
 
+def test_nobody_answers_where_a_control_plane_was():
+    with answering({}) as (address, _):
+        pass
+    result = ran("ps", "--debug-address", address)
+    assert (result.exit_code, "nobody answers there" in result.output) == (1, True)
+
+
 def test_an_envoy_that_has_what_it_is_sent_matches():
     with answering({"/debug/config_dump": PLANE.read_text()}) as (address, _):
         result = ran("ps", "shop-v1.default", "--debug-address", address, "-f", ENVOY)

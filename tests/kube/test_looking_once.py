@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+import pilotpy
 from pilotpy.cli import app
 from tests.kube.cluster import Refused, free_port
 from tests.kube.objects import definition, endpoint_slice, pod, running, service, virtual_service
@@ -139,3 +140,10 @@ def test_options_of_a_cluster_without_one(command, tmp_path):
     more = ["--proxy", "a.b"] if command == "compile" else []
     paths = [tmp_path, tmp_path] if command == "diff" else [tmp_path]
     assert run(command, *paths, *more, "--context", "x").exit_code == 2
+
+
+def test_a_cluster_is_looked_at_from_python(apiserver, shop, mended):
+    seen = pilotpy.cluster(apiserver.kubeconfig)
+    meshes = [pilotpy.load(cluster=seen), pilotpy.load(mended, cluster=seen)]
+    lost = [[one for one in mesh.findings if one.code == "IST0101" and one.ref.namespace == shop] for mesh in meshes]
+    assert [len(found) for found in lost] == [1, 0]
