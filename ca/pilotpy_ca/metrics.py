@@ -5,12 +5,12 @@ Source: security/pkg/server/ca/monitoring.go, security/pkg/pki/ca of istio/istio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from pilotpy_ca.authority import Authority
+from pilotpy_ca.keeper import Keeper
 
 
 @dataclass(slots=True)
@@ -33,8 +33,9 @@ class Sample(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
-def samples(authority: Authority, counts: Counts, now: datetime) -> Iterator[Sample]:
+def samples(keeper: Keeper, counts: Counts, now: datetime) -> Iterator[Sample]:
     """All metrics: counters first, then the ends of root and chain (the chain only where there is one)."""
+    authority = keeper.authority
     yield Sample("citadel_server_csr_count", counts.requests, "Requests for certificates.")
     failures = counts.authentication_failures
     yield Sample("citadel_server_authentication_failure_count", failures, "Requests that nobody vouched for.")
@@ -53,16 +54,6 @@ def samples(authority: Authority, counts: Counts, now: datetime) -> Iterator[Sam
     yield Sample("pilotpy_ca_signers", len(authority.slots.all), "Signers whose roots are published.")
     yield Sample("pilotpy_ca_revoked", len(authority.revocations.certificates), "Revoked certificates.")
     yield Sample("pilotpy_ca_valid_certificates", len(authority.ledger), "Certificates issued that have not ended.")
-
-
-def exposition(found: Iterable[Sample]) -> str:
-    """Samples in the text format of Prometheus, each metric's samples together as they come."""
-    lines, named = [], set()
-    for sample in found:
-        if sample.name not in named:
-            named.add(sample.name)
-            kind = "gauge" if "expiry" in sample.name or sample.name.startswith("pilotpy_") else "counter"
-            lines += [f"# HELP {sample.name} {sample.help}", f"# TYPE {sample.name} {kind}"]
-        labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
-        lines.append(f"{sample.name}{{{labels}}} {sample.value!r}" if labels else f"{sample.name} {sample.value!r}")
-    return "\n".join(lines) + "\n"
+    waited = "Who a step of a rotation waits for; 0: nobody, if that lasts. Not there: no step waits."
+    for wait in keeper.waits():
+        yield Sample("pilotpy_ca_rotation_waits", len(wait.holders), waited, {"step": wait.step})

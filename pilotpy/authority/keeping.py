@@ -185,7 +185,7 @@ async def serving(authority: MeshAuthority) -> AsyncIterator[None]:
     Raises `CaError`, `OSError`.
     """
     server, keeper, clock = authority.server, authority.keeper, authority.server.instruments.clock
-    metrics = AuthorityMetrics(keeper.authority, authority.service.counts, authority.front, clock)
+    metrics = AuthorityMetrics(keeper, authority.service.counts, authority.front, clock)
     server.instruments.metrics.registry.register(metrics)
     server.edge.trusted = authority.trusted
     heard_no_more = keeper.authority.on_change(authority.publish)

@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 
 from pilotpy_ca.authenticators import Caller
-from pilotpy_ca.metrics import Counts, exposition, samples
+from pilotpy_ca.metrics import Counts, samples
+from pilotpy_ca.plugged_in import PluggedInFolder
 from pilotpy_ca.service import CertificateService, Refused
 from pilotpy_ca.status import endings, status
 from pilotpy_protos.istio.v1.auth import ca_pb2
-from tests.ca.scenery import CSR, DAY, HTTPBIN, NOW, SLEEP, TERMS, below, keeper, root, slots
+from tests.ca.scenery import CSR, DAY, HTTPBIN, NOW, SLEEP, TERMS, below, cacerts, keeper, root, slots, written
 
 CALLER = Caller((SLEEP,), "test", "sleep-1.default")
 
@@ -95,36 +96,36 @@ def test_metadata_of_other_kinds_is_no_identity():
     assert service.create(request(ImpersonatedIdentity=7), CALLER, NOW).identities == (SLEEP,)
 
 
+def measured(kept, counts):
+    return {(one.name, *one.labels.values()): one.value for one in samples(kept, counts, NOW)}
+
+
 def test_metrics_have_istiods_names_and_tell_when_things_end():
     kept = keeper()
     service = CertificateService(kept.authority)
     service.create(request(), CALLER, NOW)
     refused(service, request(CSR[:-50]))
-    text = exposition(samples(kept.authority, service.counts, NOW))
-    assert "\ncitadel_server_csr_count 2\n" in text
-    assert '\ncitadel_server_csr_sign_err_count{error="CSR_ERROR"} 1\n' in text
-    assert "\ncitadel_server_success_cert_issuance_count 1\n" in text
-    assert f"\ncitadel_server_root_cert_expiry_seconds {3650 * 86400.0}\n" in text
-    assert "cert_chain_expiry" not in text, "a self-signed root has no chain"
+    found = measured(kept, service.counts)
+    assert found["citadel_server_csr_count",] == 2
+    assert found["citadel_server_csr_sign_err_count", "CSR_ERROR"] == 1
+    assert found["citadel_server_success_cert_issuance_count",] == 1
+    assert found["citadel_server_root_cert_expiry_seconds",] == 3650 * 86400
+    assert not [name for name, *_ in found if "cert_chain" in name], "a self-signed root has no chain"
 
 
-def test_a_chain_has_an_end_of_its_own_in_the_metrics():
-    from pilotpy_ca.authority import Authority
-    from tests.ca.scenery import TERMS
-
-    authority = Authority(slots(below(root(), life=10 * DAY)), TERMS)
-    found = {sample.name: sample.value for sample in samples(authority, Counts(), NOW)}
-    assert found["citadel_server_cert_chain_expiry_seconds"] == 10 * 86400
-    assert found["citadel_server_root_cert_expiry_seconds"] == 3650 * 86400
+def test_a_chain_has_an_end_of_its_own_in_the_metrics(tmp_path):
+    files = written(tmp_path, cacerts(below(root(), life=10 * DAY)))
+    found = measured(keeper(plugged_in=PluggedInFolder(files)), Counts())
+    assert found["citadel_server_cert_chain_expiry_seconds",] == 10 * 86400
+    assert found["citadel_server_root_cert_expiry_seconds",] == 3650 * 86400
 
 
-def test_the_metrics_are_what_prometheus_reads():
-    from prometheus_client.parser import text_string_to_metric_families
-
+def test_metrics_tell_for_how_many_a_rotation_waits():
     kept = keeper()
-    text = exposition(samples(kept.authority, Counts(signing_errors={"TTL_ERROR": 2}), NOW))
-    names = [family.name for family in text_string_to_metric_families(text)]
-    assert "citadel_server_csr_sign_err_count" in names
+    assert ("pilotpy_ca_rotation_waits", "activate") not in measured(kept, Counts())
+    kept.authority.issue(CSR, [SLEEP], None, NOW, "sleep-1.default")
+    kept.rotate(NOW)
+    assert measured(kept, Counts())["pilotpy_ca_rotation_waits", "activate"] == 1
 
 
 @pytest.mark.parametrize(
