@@ -113,6 +113,18 @@ async def test_the_signer_changes_once_the_proxy_has_taken_the_new_root_and_not_
         assert served.roots != old
 
 
+async def takes_all_roots(served, proxy):
+    """A proxy says of what is published, before a rotation begins and after, that it has it; and has been heard."""
+    await proxy.ask(PROXY_CONFIG)
+    await bundle(proxy)
+    await proxy.answer(PROXY_CONFIG.url)
+    await command(served, Rotate())
+    await bundle(proxy)
+    await proxy.answer(PROXY_CONFIG.url)
+    await proxy.ask(CLUSTER)
+    await proxy.response()
+
+
 @asynchronous
 async def test_what_is_said_in_plaintext_is_no_evidence(tmp_path, looks):
     async with plane(tmp_path, terms=SOON) as served:
@@ -121,14 +133,7 @@ async def test_what_is_said_in_plaintext_is_no_evidence(tmp_path, looks):
             await witness.ask(CLUSTER)
             await witness.response()
             async with Client(served.server.address, witness.node, {"NAMESPACE": "shop"}) as liar:
-                await liar.ask(PROXY_CONFIG)
-                await bundle(liar)
-                await liar.answer(PROXY_CONFIG.url)
-                await command(served, Rotate())
-                await bundle(liar)
-                await liar.answer(PROXY_CONFIG.url)
-                await liar.ask(CLUSTER)
-                await liar.response()  # so it has been heard
+                await takes_all_roots(served, liar)
                 await looks.settled()
                 assert await phases(served) == ["active", "prepared"]
 
@@ -138,14 +143,7 @@ async def test_what_one_pod_says_in_the_name_of_another_is_no_evidence(tmp_path,
     async with plane(tmp_path, terms=SOON) as served:
         await served.identity()
         async with served.proxy("web", token=served.token("gateway")) as liar:
-            await liar.ask(PROXY_CONFIG)
-            await bundle(liar)
-            await liar.answer(PROXY_CONFIG.url)
-            await command(served, Rotate())
-            await bundle(liar)
-            await liar.answer(PROXY_CONFIG.url)
-            await liar.ask(CLUSTER)
-            await liar.response()  # so it has been heard
+            await takes_all_roots(served, liar)
             await looks.settled()
             assert await phases(served) == ["active", "prepared"]
             assert [wait.holders for wait in (await command(served, Show())).status.waits] == [("web.shop",)]

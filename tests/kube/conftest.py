@@ -5,7 +5,9 @@ import os
 import pytest
 
 from pilotpy.lab.cluster import assets
-from tests.kube.cluster import Cluster
+from tests.kube.cluster import Cluster, Refused
+from tests.kube.objects import definition
+from tests.kube.waiting import eventually
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,21 @@ def apiserver(kube_assets, tmp_path_factory):
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def routes(apiserver):
+    """VirtualServices are installed, as long as a module's tests run."""
+    routes = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
+    apiserver.admin.create(routes)
+    yield
+    apiserver.admin.delete(routes)
+
+    def gone():
+        try:
+            apiserver.admin.read(routes)
+        except Refused:
+            return True
+        return False
+
+    eventually(gone)

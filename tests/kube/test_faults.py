@@ -23,7 +23,7 @@ from pilotpy.sources.together import Together
 from tests.asynchronous import asynchronous
 from tests.kube.cluster import Refused
 from tests.kube.front import fronted
-from tests.kube.objects import config_map, definition, service, virtual_service
+from tests.kube.objects import config_map, service, virtual_service
 from tests.kube.plane import QUICK as SHORT
 from tests.kube.plane import roots_in
 from tests.kube.test_replicas import LEASE, leader, replica
@@ -197,23 +197,6 @@ def test_a_cluster_of_which_one_kind_is_forbidden_is_not_followed_before_it_may_
             await follower.until(lambda: follower.batches, within=20)
 
     asyncio.run(story())
-
-
-@pytest.fixture
-def routes(apiserver):
-    """VirtualServices are installed, with a schema that takes everything."""
-    one = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
-    apiserver.admin.create(one)
-    yield
-    apiserver.admin.delete(one)
-
-    def gone():
-        try:
-            apiserver.admin.read(one)
-        except Refused as refused:
-            return refused.status == 404
-
-    eventually(gone)
 
 
 def test_what_the_api_server_takes_and_we_do_not_leaves_what_was_good_and_is_told(apiserver, routes):

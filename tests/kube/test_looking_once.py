@@ -7,33 +7,20 @@ from typer.testing import CliRunner
 
 import pilotpy
 from pilotpy.cli import app
-from tests.kube.cluster import Refused, free_port
-from tests.kube.objects import definition, endpoint_slice, pod, running, service, virtual_service
+from tests.kube.cluster import free_port
+from tests.kube.objects import endpoint_slice, pod, running, service, virtual_service
 from tests.kube.waiting import eventually
-
-ROUTES = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
 
 
 @pytest.fixture(scope="module")
-def shop(apiserver):
+def shop(apiserver, routes):
     """A namespace with two Services, a Pod, and a route to a host that there is not."""
-    apiserver.admin.create(ROUTES)
     namespace = apiserver.namespace()
     apiserver.admin.create(service(namespace, "reviews"), service(namespace, "ratings"))
     apiserver.admin.status(running(apiserver.admin.create(pod(namespace, "web-1", app="web")), "10.1.2.3"))
     apiserver.admin.create(endpoint_slice(namespace, "ratings", "10.1.2.4"))
     eventually(lambda: apiserver.admin.create(virtual_service(namespace, "lost", "nobody", host="reviews")))
-    yield namespace
-    apiserver.admin.delete(ROUTES)
-
-    def gone():
-        try:
-            apiserver.admin.read(ROUTES)
-        except Refused:
-            return True
-        return False
-
-    eventually(gone)
+    return namespace
 
 
 def run(*arguments):
@@ -82,11 +69,10 @@ def test_a_proxy_of_the_cluster_is_compiled(apiserver, shop, mended):
 
 
 def test_files_change_what_the_proxies_of_the_cluster_are_served(apiserver, shop, mended):
-    result = looked(apiserver, "diff", mended)
+    result = looked(apiserver, "diff", mended, "-o", "json")
     assert result.exit_code == 2, result.output
-    [proxies] = [line for line in result.stdout.splitlines() if shop in line and line.endswith(shop)]
-    assert proxies == f"web-1.{shop}"
-    assert f"ratings.{shop}" in result.stdout
+    [changes] = [one["changes"] for one in json.loads(result.stdout) if f"web-1.{shop}" in one["proxies"]]
+    assert f"ratings.{shop}" in json.dumps(changes)
 
 
 def test_a_service_that_is_applied_again_keeps_its_address(apiserver, shop, tmp_path):

@@ -9,30 +9,10 @@ from asyncio import to_thread
 
 import pytest
 
-from tests.kube.cluster import Refused
-from tests.kube.objects import definition, endpoint_slice, pod, running, service, virtual_service
+from tests.kube.objects import endpoint_slice, pod, running, service, virtual_service
 from tests.kube.served import destinations, places, serving, sidecar, until
 from tests.kube.waiting import eventually
 from tests.waiting import until as passed
-
-ROUTES = definition("virtualservices", "VirtualService", "networking.istio.io", "v1")
-
-
-@pytest.fixture
-def routes(apiserver):
-    """VirtualServices are installed."""
-    apiserver.admin.create(ROUTES)
-    yield
-    apiserver.admin.delete(ROUTES)
-
-    def gone():
-        try:
-            apiserver.admin.read(ROUTES)
-        except Refused:
-            return True
-        return False
-
-    eventually(gone)
 
 
 def test_a_virtual_service_that_is_written_moves_requests(apiserver, routes):
